@@ -1,0 +1,88 @@
+"""The simplest images that a series gives, which every other system has to beat.
+
+    nearest_bicubic   every pixel as seen on the nearest clear date, enlarged
+    median_bicubic    the median over all clear dates, enlarged
+
+Neither learns anything. Enlarging is cubic convolution (Keys 1981) with a = -0.75 and clamped
+borders, the same as torch.nn.functional.interpolate(mode="bicubic", align_corners=False), so
+that it is also the image to which networks add their detail.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sitsr.radiometry import filled
+from sitsr.series import Floats, InputError, Series
+
+
+def nearest_bicubic(series: Series, target: date, scale: int) -> Floats:
+    """[C, scale·H, scale·W] reflectance on the clear date nearest to the target, pixel by pixel."""
+    return bicubic(nearest(series, target), scale)
+
+
+def median_bicubic(series: Series, target: date, scale: int) -> Floats:
+    """[C, scale·H, scale·W] median reflectance of the clear dates; the target plays no part."""
+    return bicubic(median(series), scale)
+
+
+def nearest(series: Series, target: date) -> Floats:
+    """[C, H, W] reflectance on the clear date nearest to the target, pixel by pixel.
+
+    Of two dates as near, the earlier one; a pixel that is never clear takes the nearest one
+    that is.
+    """
+    ever = _ever_clear(series)
+    distance = np.abs(series.days_from(target))[:, None, None]
+    chosen = np.where(series.clear, distance, np.inf).argmin(axis=0)
+    image = np.take_along_axis(series.images, chosen[None, None], axis=0)[0]
+    return filled(image, ever)
+
+
+def median(series: Series) -> Floats:
+    """[C, H, W] median reflectance over the clear dates, pixel by pixel, filled as in nearest."""
+    ever = _ever_clear(series)
+    seen = series.clear | ~ever  # a median of nothing would warn; filled() writes over it
+    values = np.where(seen[:, None], series.images, np.nan)
+    return filled(np.nanmedian(values, axis=0).astype(np.float32), ever)
+
+
+def bicubic(image: Floats, scale: int) -> Floats:
+    """An image [..., H, W] enlarged to [..., scale·H, scale·W] by cubic convolution."""
+    wide = _enlarged(image.astype(np.float64), scale)
+    both = _enlarged(wide.swapaxes(-1, -2), scale).swapaxes(-1, -2)
+    return np.ascontiguousarray(both, np.float32)
+
+
+def _ever_clear(series: Series) -> npt.NDArray[np.bool_]:
+    ever = np.asarray(series.clear.any(axis=0), bool)
+    if not ever.any():
+        raise InputError(
+            f"no pixel is clear on any of {len(series.dates)} dates; give a series with a clear one"
+        )
+    return ever
+
+
+def _enlarged(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
+    """Cubic convolution along the last axis."""
+    length = image.shape[-1]
+    position = (np.arange(scale * length) + 0.5) / scale - 0.5
+    first = np.floor(position).astype(np.intp)
+    total = np.zeros((*image.shape[:-1], scale * length))
+    for tap in range(-1, 3):
+        column = np.clip(first + tap, 0, length - 1)
+        total += _cubic(position - first - tap) * image[..., column]
+    return total
+
+
+def _cubic(distance: npt.NDArray[Any], a: float = -0.75) -> npt.NDArray[np.float64]:
+    """Weight of a pixel this many pixels away, at most 2 (Keys 1981, eq. 8)."""
+    d = np.abs(distance)
+    near = ((a + 2) * d - (a + 3)) * d**2 + 1
+    far = a * (((d - 5) * d + 8) * d - 4)
+    weight: npt.NDArray[np.float64] = np.where(d <= 1, near, far)
+    return weight
