@@ -1,0 +1,87 @@
+"""Scenes: from whatever the user has to a ``Series``, and from an estimate to files.
+
+Reading goes in three steps with a plain value between each two:
+
+    parse   names and tags  ->  frames: everything about each image but its pixels
+    plan    frames          ->  which of them, on which grid: can be printed before anything is read
+    read    plan            ->  a series: reflectance, clear sky, one grid
+
+Another kind of source needs another ``parse`` only (and a way to load a frame's pixels).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sitsr.scenes.parse import Frame, parse_folder
+from sitsr.scenes.plan import Plan, make_plan
+from sitsr.scenes.read import Mask, read_series
+from sitsr.scenes.write import write_product
+from sitsr.series import Series
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "Frame",
+    "Mask",
+    "Plan",
+    "make_plan",
+    "open_series",
+    "parse_folder",
+    "read_series",
+    "write_product",
+]
+
+log = logging.getLogger(__name__)
+
+
+def open_series(
+    source: str | PathLike[str] | xr.Dataset | xr.DataArray,
+    *,
+    bands: Sequence[str] | None = None,
+    offset: float | str = "auto",
+    mask: Mask | None = None,
+    skip_unreadable: bool = False,
+    assume_crs: Any = None,
+) -> Series:
+    """The images of a place as surface reflectance with their clear sky, on one grid in metres.
+
+    source           a folder of dated GeoTIFFs (how they are named: ``sitsr.scenes.parse``), or a
+                     cube: a Dataset (time, y, x) of bands or a DataArray (time, band, y, x)
+    bands            those to keep, in this order; also the names of a file's bands where it names
+                     none and has just as many
+    offset           added to all digital numbers, -1000 or 0; "auto" finds out (``units``)
+    mask             finds the clear sky in place of what the source states (a file NAME_clear.tif
+                     or NAME_SCL.tif, a band or variable SCL or clear) or of ``clear_sky``
+    skip_unreadable  leave broken files out and say so, instead of refusing all
+    assume_crs       for files that state no coordinate system
+    """
+    if isinstance(source, (str, PathLike)):
+        frames, notes = parse_folder(
+            Path(source), names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
+        )
+        plan = make_plan(frames, notes)
+        series = read_series(plan, offset=offset, mask=mask, skip_unreadable=skip_unreadable)
+    else:
+        from sitsr.scenes.cube import load_from, parse_cube  # xarray takes a while to import
+
+        frames, notes = parse_cube(source, assume_crs=assume_crs)
+        plan = make_plan(frames, notes)
+        series = read_series(plan, load_from(source), offset=offset, mask=mask)
+    if len(series.dates) == 1:
+        alone = f"only one date, {series.dates[0]}: nothing is learned from time"
+        series = replace(series, history=(*series.history, alone))
+    for note in series.history:
+        log.log(_gravity(note), note)
+    return series if bands is None else series.select(bands)
+
+
+def _gravity(note: str) -> int:
+    """What the user had better know is a warning."""
+    return logging.WARNING if note.startswith(("left out", "only one date")) else logging.INFO

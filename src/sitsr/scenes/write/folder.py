@@ -1,0 +1,100 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sitsr.series import InputError
+
+OURS = frozenset(
+    {
+        "sr.tif",
+        "uncertainty.tif",
+        "clear_count.tif",
+        "nearest_days.tif",
+        "samples",
+        "preview.png",
+        "item.json",
+        "report.html",
+    }
+)
+"""Every name that a product may hold."""
+
+
+@contextmanager
+def aside(folder: Path) -> Iterator[Path]:
+    """A new folder beside this one, which takes its place when all went well.
+
+    On any error it is removed, and what stood at `folder` before stands there still.
+    """
+    folder = Path(folder)
+    check_free(folder)
+    # The real place, so that a link to a folder on another disk still ends in a plain rename.
+    place = folder.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        # One floor down, since mkdtemp closes its own folder to everybody else.
+        product = workshop / "product"
+        product.mkdir()
+        yield product
+        exchange(place, product, workshop / "former")
+    finally:
+        shutil.rmtree(workshop)
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a place that is neither free, nor an empty folder, nor a former product."""
+    folder = Path(folder)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder that is new or empty")
+    held = sorted(path.name for path in folder.iterdir())
+    if held and not is_product(folder):
+        raise InputError(
+            f"{folder} holds {_some(held)}, which is no former result; "
+            "name a folder that is new or empty"
+        )
+    foreign = [name for name in held if not _is_ours(name)]
+    if foreign:
+        raise InputError(
+            f"{folder} holds a former result, but {_some(foreign)} as well, which would be lost; "
+            "move it away, or name another folder"
+        )
+
+
+def is_product(folder: Path) -> bool:
+    """Whether an earlier run wrote this folder."""
+    try:
+        properties = json.loads((folder / "item.json").read_text(encoding="utf-8"))["properties"]
+        return "sitsr" in properties["processing:software"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def exchange(place: Path, product: Path, former: Path) -> None:
+    """Put the product in its place; what stood there goes to `former`, or back if that fails."""
+    occupied = place.exists()
+    if occupied:
+        place.rename(former)
+    try:
+        product.rename(place)
+    except BaseException:
+        if occupied:
+            former.rename(place)
+        raise
+
+
+def _is_ours(name: str) -> bool:
+    # Programs that look at rasters leave their statistics beside them.
+    return name in OURS or name.removesuffix(".aux.xml") in OURS
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

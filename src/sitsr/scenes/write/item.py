@@ -1,0 +1,155 @@
+"""The STAC 1.1 item that says what the files of a product are, and where they came from."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+
+from sitsr.scenes.write.geotiff import Raster
+from sitsr.scenes.write.provenance import CREDIT, provenance, software_version
+from sitsr.series import Series, SuperResolved
+
+if TYPE_CHECKING:
+    import pystac
+
+EXTENSIONS = (
+    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+    "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+)
+Written = list[tuple[Raster, list[dict[str, float]]]]
+"""Each raster, with the statistics of its bands."""
+
+
+def write_item(folder: Path, estimate: SuperResolved, series: Series, rasters: Written) -> None:
+    """Write item.json over the rasters, the preview and, where there is one, the report."""
+    import pystac
+
+    item = pystac.Item(
+        id=identity(estimate),
+        **footprint(estimate.grid),
+        datetime=datetime(*estimate.target.timetuple()[:3], tzinfo=UTC),
+        properties=properties(estimate, series),
+        stac_extensions=list(EXTENSIONS),
+    )
+    for raster, statistics in rasters:
+        item.add_asset(Path(raster.href).stem, raster_asset(raster, statistics))
+    for asset in pictures(folder):
+        item.add_asset(Path(asset.href).stem, asset)
+    for source, day in zip(series.sources, series.dates, strict=True):
+        item.add_link(pystac.Link("derived_from", source, title=f"{day}"))
+    record = item.to_dict(include_self_link=False, transform_hrefs=False)
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "item.json").write_text(text + "\n", encoding="utf-8")
+
+
+def identity(estimate: SuperResolved) -> str:
+    """The same for the same date, place and pixel size: sr-20210718-EPSG32631-488000-4693000-2.5m.
+
+    The place is that of the north-west corner, metres.
+    """
+    grid = estimate.grid
+    west, north, pixel = grid.transform.c, grid.transform.f, grid.transform.a
+    crs = str(grid.crs).replace(":", "")[:20]
+    return f"sr-{estimate.target:%Y%m%d}-{crs}-{west:.0f}-{north:.0f}-{pixel:g}m"
+
+
+def footprint(grid: GeoBox) -> dict[str, Any]:
+    """Geometry and bounding box of the ground in degrees, its ring anticlockwise."""
+    west, south, east, north = grid.extent.boundingbox
+    # Straight lines of the grid bend in degrees; with ten points a side that makes a metre or so.
+    there, back = np.linspace(0, 1, 10, endpoint=False), np.linspace(1, 0, 10, endpoint=False)
+    still = np.zeros(10)
+    across = np.concatenate([there, still + 1, back, still])
+    up = np.concatenate([still, there, still + 1, back])
+    to_degrees = reference(grid).transformer_to_crs(CRS("EPSG:4326"))
+    xs, ys = to_degrees(west + across * (east - west), south + up * (north - south))
+    ring = [[float(x), float(y)] for x, y in zip(xs, ys, strict=True)]
+    return {
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        "bbox": [float(edge) for edge in (xs.min(), ys.min(), xs.max(), ys.max())],
+    }
+
+
+def properties(estimate: SuperResolved, series: Series) -> dict[str, Any]:
+    """What holds for all files of the product."""
+    first, last = series.dates[0], series.dates[-1]
+    return {
+        "title": f"Super-resolved Sentinel-2 reflectance, {estimate.target}",
+        "gsd": estimate.grid.transform.a,
+        **projection(estimate.grid),
+        # Not measured but derived with a model from products of level 2.
+        "processing:level": "L4",
+        "processing:lineage": (
+            f"Reflectance at {estimate.target}, super-resolved {estimate.scale} times from "
+            f"{len(series.dates)} Sentinel-2 images of {first} to {last}. "
+            f"This {CREDIT}."
+        ),
+        "processing:software": {"sitsr": software_version(estimate)},
+        "sitsr:provenance": provenance(estimate),
+        "sitsr:history": list(series.history),
+    }
+
+
+def projection(grid: GeoBox) -> dict[str, Any]:
+    """The fields of the projection extension for this grid."""
+    crs = reference(grid)
+    named = {"proj:code": f"EPSG:{crs.epsg}"} if crs.epsg else {"proj:wkt2": crs.to_wkt()}
+    return {
+        **named,
+        "proj:shape": [int(side) for side in grid.shape],
+        "proj:transform": [float(number) for number in grid.transform[:6]],
+        "proj:bbox": [float(edge) for edge in grid.extent.boundingbox],
+    }
+
+
+def reference(grid: GeoBox) -> CRS:
+    """The grid's CRS, which a series never lacks."""
+    assert grid.crs is not None
+    return grid.crs
+
+
+def raster_asset(raster: Raster, statistics: list[dict[str, float]]) -> pystac.Asset:
+    """The entry of one GeoTIFF, with the statistics of its stored numbers by band."""
+    import pystac
+
+    fields = {
+        "data_type": raster.dtype,
+        "unit": raster.unit,
+        "raster:spatial_resolution": raster.grid.transform.a,
+        "raster:sampling": "area",
+        **({} if raster.nodata is None else {"nodata": raster.nodata}),
+        **({"raster:scale": raster.scale, "raster:offset": 0} if raster.scale else {}),
+    }
+    bands = [
+        {"name": name, "statistics": numbers}
+        for name, numbers in zip(raster.bands, statistics, strict=True)
+    ]
+    return pystac.Asset(
+        raster.href,
+        title=raster.title,
+        media_type=pystac.MediaType.COG,
+        roles=list(raster.roles),
+        extra_fields={**fields, "bands": bands, **projection(raster.grid)},
+    )
+
+
+def pictures(folder: Path) -> list[pystac.Asset]:
+    """The entries of what is there to be looked at."""
+    import pystac
+
+    known = (
+        ("preview.png", "Input and result in natural colour", "image/png", "overview"),
+        ("report.html", "Report to look at", "text/html", "metadata"),
+    )
+    return [
+        pystac.Asset(href, title=title, media_type=kind, roles=[role])
+        for href, title, kind, role in known
+        if (folder / href).exists()
+    ]
