@@ -1,0 +1,207 @@
+"""The commands. Each imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitsr import __version__
+
+app = typer.Typer(
+    name="sitsr",
+    help="Super-resolve Sentinel-2 time series: 10 m to 2.5 m, at any date, with uncertainty.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
+Data = Annotated[
+    Path,
+    typer.Option(envvar="SITSR_DATA", help="Folder that holds the archives named in the recipe."),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sitsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for debugging.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """What holds for every command: how much is said on standard error."""
+    level = (
+        logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    )
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("sitsr").setLevel(level)
+    for talkative in ("rasterio", "matplotlib", "lightning.pytorch", "fsspec"):
+        logging.getLogger(talkative).setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
+
+
+@app.command("super-resolve")
+def super_resolve(
+    series: Annotated[Path, typer.Argument(help="Folder of dated multi-band GeoTIFFs.")],
+    on: Annotated[str, typer.Option("--date", help="Target date, YYYY-MM-DD.")],
+    out: Annotated[Path, typer.Option(help="Folder for the result; made, or replaced whole.")],
+    samples: Annotated[int, typer.Option(help="Members of the ensemble.")] = 4,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Network calls a sample: 1 is the one-step generator, more the flow."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    tile: Annotated[
+        int | None, typer.Option(help="Tile side, 10 m pixels. Changes memory, not the result.")
+    ] = None,
+    device: Device = "auto",
+    weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Names of the bands in the files, such as B02,B03,B04,B08.")
+    ] = None,
+    offset: Annotated[
+        str, typer.Option(help="Added to digital numbers: auto, 0, or -1000 (baseline 04.00).")
+    ] = "auto",
+    skip_unreadable: Annotated[
+        bool, typer.Option(help="Go on without files that cannot be read.")
+    ] = False,
+) -> None:
+    """Turn a series of images into one at 2.5 m on a chosen date, with its uncertainty."""
+    import sitsr
+    from sitsr.scenes.write import check_free
+
+    target = _day(on)
+    check_free(out)  # before the long work, not after it
+    with _progress("Reading") as step:
+        opened = sitsr.open_series(
+            series,
+            bands=bands.split(",") if bands else None,
+            offset=offset if offset == "auto" else _whole("offset", offset),
+            skip_unreadable=skip_unreadable,
+        )
+        step(1, 1)
+    with _progress("Super-resolving") as step:
+        result = sitsr.super_resolve(
+            opened,
+            target,
+            samples=samples,
+            steps=steps,
+            seed=seed,
+            tile=tile,
+            device=device,
+            weights=weights,
+            progress=step,
+        )
+    with _progress("Writing") as step:
+        folder = result.save(out, progress=step)
+    if logging.getLogger("sitsr").level < logging.ERROR:
+        served = result.estimate.provenance["served"]
+        typer.echo(f"{target}: {served}.\n{folder / 'sr.tif'}\n{folder / 'report.html'}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, such as recipes/default.yaml.")],
+    changes: Annotated[list[str] | None, typer.Argument(help="Changes to it: key=value.")] = None,
+    data: Data = Path("data"),
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the run; a run found there is gone on with.")
+    ] = None,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that make batches.")] = 1,
+) -> None:
+    """Fit a model as a recipe says; stop and go on at any time."""
+    from sitsr.training import read_recipe
+    from sitsr.training import train as fit
+
+    chosen = read_recipe(recipe, tuple(changes or ()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers
+        path = fit(chosen, data, run or Path("runs") / chosen.name, device, workers)
+    typer.echo(str(path))
+
+
+@app.command()
+def evaluate(
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="Folder for the table, the scores, pictures.")] = Path(
+        "evaluation"
+    ),
+    weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,
+    systems: Annotated[
+        str | None, typer.Option(help="Names with commas between; all if not said.")
+    ] = None,
+    dates: Annotated[int, typer.Option(help="Target dates a validation site.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the samples and of the bootstrap.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Score a model beside its baselines, on sites it never saw and on real pairs."""
+    from sitsr.evaluation.bench import run
+
+    with _progress("Scoring") as step:
+        path = run(
+            data, out, weights, systems, dates=dates, seed=seed, device=device, progress=step
+        )
+    typer.echo(path.read_text())
+
+
+def _day(text: str) -> date:
+    from sitsr.series import InputError
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{text} is not a date; write it as 2021-07-18") from error
+
+
+def _whole(name: str, text: str) -> int:
+    from sitsr.series import InputError
+
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(f"{name} is {text}, but should be a whole number") from error
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with an estimate of what is left, on standard error; none where nobody looks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal or logging.getLogger("sitsr").level >= logging.ERROR
+    columns = ("{task.description:16}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=hidden) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one line and exit code 1."""
+    from sitsr.series import InputError
+
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"sitsr: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("sitsr: stopped", err=True)
+        sys.exit(130)
