@@ -2,9 +2,9 @@
 
     python benchmarks/scene.py [--samples 4] [--sides 64 128 256 384]
 
-Synthetic series of 12 dates; every area runs in a process of its own, so that peak memory is its own.
-The last column is what a scene takes as a ratio to bicubic interpolation of one date by torch in the
-same process; seconds per km² should not grow down the table.
+Synthetic series of 12 dates; every area runs in a process of its own, so that peak memory is its
+own. The last column is what a scene takes as a ratio to bicubic interpolation of one date by torch
+in the same process; seconds per km² should not grow down the table.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def measure(side: int, samples: int) -> tuple[float, float, float]:
     grid = GeoBox(shape, Affine(10, 0, 500_000, 0, -10, 4_700_000), "EPSG:32631")
     series = Series(images, clear, days, ("B02", "B03", "B04", "B08"), grid, ("made up",) * 12)
     model = open_model()
-    super_resolve(series.crop(slice(0, 8), slice(0, 8)), days[3], model)  # first calls set up kernels
+    super_resolve(
+        series.crop(slice(0, 8), slice(0, 8)), days[3], model
+    )  # first calls set up kernels
     began = time.perf_counter()
     super_resolve(series, days[3], model, Settings(samples=samples))
     took = time.perf_counter() - began
@@ -64,7 +66,8 @@ def main() -> None:
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         took, peak, plain = map(float, out.split())
         area = side * (side + 8) / 1e4
-        print(f"| {side} × {side + 8} | {took:.1f} | {took / area:.2f} | {peak:.2f} | {took / plain:.0f} |")
+        ratio = f"{took / area:.2f} | {peak:.2f} | {took / plain:.0f}"
+        print(f"| {side} × {side + 8} | {took:.1f} | {ratio} |")
 
 
 if __name__ == "__main__":

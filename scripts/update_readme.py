@@ -1,6 +1,6 @@
 """Put what `sitsr evaluate` wrote into the README, between its two markers.
 
-    python scripts/update_readme.py [docs/results/table.md]
+python scripts/update_readme.py [docs/results/table.md]
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def test_the_way_back_is_the_transpose_of_the_way_there() -> None:
         y[..., :BLUR_REACH, :] = y[..., -BLUR_REACH:, :] = 0  # A is normalised at the border
         y[..., :BLUR_REACH] = y[..., -BLUR_REACH:] = 0
         there = (observe(x, SIGMA, scale) * y).sum()
-        here = (x * back(y, SIGMA, scale)).sum() / scale**2
+        here = (x * back(y, torch.ones(B, 1, H, W), SIGMA, scale)).sum() / scale**2
         torch.testing.assert_close(there, here)
 
 

@@ -273,6 +273,17 @@ def test_dates_of_a_dated_archive_are_kept_and_others_made_up_in_order() -> None
     assert len(set(made_up.days)) == T
 
 
+def test_of_a_long_series_the_images_near_the_target_are_taken() -> None:
+    long = 40
+    ground = np.broadcast_to(landscape((C, H, W)), (long, C, H, W)).copy()
+    clear = np.ones((long, H, W), bool)
+    dates = tuple(date.fromordinal(737_000 + 10 * k) for k in range(long))
+    transfer = ScaleTransfer([make_archive(dates, images=ground, clear=clear)], STEADY, 24)
+    chance = np.random.default_rng(0)
+    away = [np.abs(transfer(chance, 2).days).max() for _ in range(40)]
+    assert max(away) <= 80  # one of the 8 nearest: at the end of the series all on one side
+
+
 def test_bands_that_are_not_trusted_and_cloud_are_not_learnt_from() -> None:
     clear = np.ones((T, H, W), bool)
     clear[:, ::7] = False

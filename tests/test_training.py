@@ -341,7 +341,9 @@ def test_workers_make_the_same_batches(
 def test_a_hundred_steps_learn_something(
     data: Path, tmp_path: Path, losses_seen: list[float]
 ) -> None:
-    train(recipe_with(steps=100, warm_up=10), data, tmp_path / "run", "cpu", workers=0)
+    train(
+        recipe_with(steps=100, mean_steps=100, warm_up=10), data, tmp_path / "run", "cpu", workers=0
+    )
     assert np.mean(losses_seen[-20:]) < np.mean(losses_seen[:20])
 
 

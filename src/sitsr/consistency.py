@@ -90,7 +90,7 @@ def project(image: Tensor, observed: Tensor, clear: Tensor, sigma: tuple[float, 
     """
     scale = image.shape[-1] // observed.shape[-1]
     missed = torch.where(clear > 0, observed - observe(image, sigma, scale), 0.0).nan_to_num(0.0)
-    return image + back(missed, sigma, scale)
+    return image + back(missed, clear, sigma, scale)
 
 
 def unseen_part(residual: Tensor, clear: Tensor, sigma: tuple[float, ...]) -> Tensor:
@@ -103,11 +103,11 @@ def unseen_part(residual: Tensor, clear: Tensor, sigma: tuple[float, ...]) -> Te
     )
 
 
-def back(missed: Tensor, sigma: tuple[float, ...], scale: int) -> Tensor:
+def back(missed: Tensor, clear: Tensor, sigma: tuple[float, ...], scale: int) -> Tensor:
     """Aᵀ (A Aᵀ + λ)⁻¹ of what was missed: [B, C, H, W] -> [B, C, scale·H, scale·W]."""
     down, across = _kernels([inverse_taps(s, scale) for s in sigma], missed)
     missed = conv2d(missed, down, padding=(REACH, 0), groups=len(sigma))
-    missed = conv2d(missed, across, padding=(0, REACH), groups=len(sigma))
+    missed = conv2d(missed, across, padding=(0, REACH), groups=len(sigma)) * clear
     down, across = _kernels([blur_taps(s, scale) for s in sigma], missed)
     margin, groups = BLUR_REACH * scale - scale // 2, len(sigma)
     fine = conv_transpose2d(missed, down, stride=(scale, 1), padding=(margin, 0), groups=groups)

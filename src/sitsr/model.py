@@ -107,7 +107,8 @@ class Model(nn.Module):
         card, encoding = self.card, self.encoder(images, clear, days)
         features, anchor, contrast, seen = encoding
         contrast = upsample(contrast, seen, card.scale).clamp_min(LEAST_SPREAD)
-        base = project(upsample(anchor, seen, card.scale), anchor, seen, card.sigma)
+        base = on_the_ground(upsample(anchor, seen, card.scale), seen)
+        base = project(base, anchor, seen, card.sigma)
         mean = base + contrast * pixel_shuffle(self.mean_head(features), card.scale)
         # About a third of the contrast at 10 m is what a first estimate misses at 2.5 m.
         spread = 0.3 * contrast * pixel_shuffle(self.spread_head(features), card.scale).exp()
@@ -116,7 +117,7 @@ class Model(nn.Module):
             1, keepdim=True
         ).clamp_min(1)
         measured = today.any(1, keepdim=True).to(mean.dtype)
-        mean = project(mean, observed, measured, card.sigma)
+        mean = project(mean, observed, measured, card.sigma).nan_to_num(0.0)
         return Estimate(encoding, mean, spread.clamp(LEAST_SPREAD, MOST_SPREAD), measured)
 
     def velocity(self, encoding: Encoding, steps: int) -> Velocity:
@@ -129,7 +130,16 @@ class Model(nn.Module):
         folded = pixel_unshuffle(noise, self.card.scale) * estimate.encoding.seen
         residual = draw(self.velocity(estimate.encoding, steps), folded, steps)
         residual = estimate.spread * pixel_shuffle(residual, self.card.scale)
-        return estimate.mean + unseen_part(residual, estimate.measured, self.card.sigma)
+        residual = on_the_ground(residual, estimate.encoding.seen)
+        unseen = unseen_part(residual, estimate.measured, self.card.sigma)
+        return estimate.mean + unseen.nan_to_num(0.0)
+
+
+def on_the_ground(image: Tensor, seen: Tensor) -> Tensor:
+    """The image [B, C, scale·H, scale·W], NaN where never seen: not there, as the outside is."""
+    scale = image.shape[-1] // seen.shape[-1]
+    ground = seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return image.where(ground > 0, torch.nan)
 
 
 def save_model(model: Model, path: Path) -> None:

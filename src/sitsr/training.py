@@ -227,7 +227,7 @@ def residual_losses(
     folded, known = pixel_unshuffle(residual, scale), pixel_unshuffle(weight, scale)
 
     def white() -> Tensor:
-        return torch.randn(folded.shape, generator=chance).to(folded) * estimate.encoding.seen
+        return torch.randn(folded.shape, generator=chance).to(folded).mul(estimate.encoding.seen)
 
     angle = (torch.rand(len(folded), generator=chance) * NOISE).to(folded)
     flow = flow_error(model.velocity(estimate.encoding, steps=2), folded, white(), angle)
