@@ -276,6 +276,20 @@ def test_the_item_names_what_it_was_derived_from(item: dict[str, Any], series: S
     assert len(item["stac_extensions"]) == 3
 
 
+def test_an_input_that_is_a_file_is_found_from_the_item(tmp_path: Path) -> None:
+    first, second = (tmp_path / "in" / name for name in ("a.tif", "b.tif"))
+    first.parent.mkdir()
+    for path in (first, second):
+        path.touch()
+    series = make_series()
+    series = replace(series, sources=(f"{first}, {second}", *series.sources[1:]))
+    folder = write_product(make_estimate(series), series, tmp_path / "out")
+    links = json.loads((folder / "item.json").read_text())["links"]
+    hrefs = [link["href"] for link in links if link["rel"] == "derived_from"]
+    assert [(folder / href).resolve() for href in hrefs[:2]] == [first, second]
+    assert hrefs[2:] == list(series.sources[1:])
+
+
 def test_where_nothing_is_known_there_are_no_statistics(tmp_path: Path, series: Series) -> None:
     made = make_estimate(series)
     blank = replace(made, mean=np.full_like(made.mean, np.nan))
@@ -385,7 +399,7 @@ def test_a_failed_rename_puts_the_former_product_back(
     rename = Path.rename
 
     def stubborn(self: Path, target: Path) -> Path:
-        if self.name == "product":
+        if self.name.startswith(".result.") and not self.name.endswith(".former"):
             raise OSError("disk full")
         return rename(self, target)
 

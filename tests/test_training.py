@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from conftest import landscape, make_card, make_model, write_austria, write_tif
-from sitsr import training
 from sitsr.datasets import Batch
 from sitsr.diffusion import NOISE
 from sitsr.model import Model, open_model
@@ -24,6 +23,7 @@ from sitsr.training import (
     mean_losses,
     read_recipe,
     residual_losses,
+    run,
     train,
 )
 
@@ -270,7 +270,7 @@ def losses_seen(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return loss
 
     monkeypatch.setattr(Fit, "training_step", noted)
-    monkeypatch.setattr(training, "EPOCH", 2)
+    monkeypatch.setattr(run, "EPOCH", 2)
     return seen
 
 
@@ -356,7 +356,7 @@ def test_a_folder_keeps_to_its_recipe(tmp_path: Path, data: Path) -> None:
 
 
 def test_epochs_number_their_batches_without_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "EPOCH", 4)
+    monkeypatch.setattr(run, "EPOCH", 4)
     sampler, numbers = Numbered(10), []
     for epoch in range(3):
         sampler.set_epoch(epoch)

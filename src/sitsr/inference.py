@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from math import floor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def super_resolve(
         "version": _version(),
         "model": model.card.name,
         **asdict(settings),
-        "inputs": list(series.sources),
+        "inputs": [Path(name).name for each in series.sources for name in each.split(", ")],
         "served": served,
         "history": list(series.history),
         "seconds": round(time.monotonic() - began, 2),

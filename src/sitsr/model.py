@@ -110,8 +110,10 @@ class Model(nn.Module):
         base = on_the_ground(upsample(anchor, seen, card.scale), seen)
         base = project(base, anchor, seen, card.sigma)
         mean = base + contrast * pixel_shuffle(self.mean_head(features), card.scale)
-        # About a third of the contrast at 10 m is what a first estimate misses at 2.5 m.
-        spread = 0.3 * contrast * pixel_shuffle(self.spread_head(features), card.scale).exp()
+        # A first estimate misses about a third of the contrast; the network says how many times
+        # more or less, within a factor of twenty.
+        factor = (3 * torch.tanh(self.spread_head(features) / 3)).exp()
+        spread = 0.3 * contrast * pixel_shuffle(factor, card.scale)
         today = clear & (days == 0)[..., None, None]
         observed = images.where(today.unsqueeze(2), 0.0).sum(1) / today.sum(
             1, keepdim=True

@@ -45,7 +45,7 @@ class Series:
     grid: GeoBox
     """The ground under [H, W]: north-up, square pixels, a CRS in metres."""
     sources: tuple[str, ...]
-    """T names of what each image was read from."""
+    """T names of what each image was read from; several files of one date with ", " between."""
     history: tuple[str, ...] = ()
     """What was done to the images on their way in, one sentence each."""
 

@@ -171,7 +171,7 @@ def _joined(
             image = np.where(better, other, image)
             seen, clear = seen | saw, clear | bright
         dates.append(day)
-        sources.append(", ".join(Path(frames[i].source).name for i in chosen))
+        sources.append(", ".join(frames[i].source for i in chosen))
         images.append(image)
         clears.append(clear)
     if not any(clear.any() for clear in clears):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from sitsr.series import InputError
 
@@ -37,15 +37,16 @@ def aside(folder: Path) -> Iterator[Path]:
     # The real place, so that a link to a folder on another disk still ends in a plain rename.
     place = folder.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    # A sibling, so that what the files say of paths relative to them stays true.
+    product = place.with_name(f".{place.name}.{token_hex(4)}")
+    former = product.with_name(f"{product.name}.former")
+    product.mkdir()
     try:
-        # One floor down, since mkdtemp closes its own folder to everybody else.
-        product = workshop / "product"
-        product.mkdir()
         yield product
-        exchange(place, product, workshop / "former")
+        exchange(place, product, former)
     finally:
-        shutil.rmtree(workshop)
+        for left in (product, former):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_free(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,17 @@ def write_item(folder: Path, estimate: SuperResolved, series: Series, rasters: W
     for asset in pictures(folder):
         item.add_asset(Path(asset.href).stem, asset)
     for source, day in zip(series.sources, series.dates, strict=True):
-        item.add_link(pystac.Link("derived_from", source, title=f"{day}"))
+        for name in source.split(", "):
+            item.add_link(pystac.Link("derived_from", link_to(name, folder), title=f"{day}"))
     record = item.to_dict(include_self_link=False, transform_hrefs=False)
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "item.json").write_text(text + "\n", encoding="utf-8")
+
+
+def link_to(source: str, folder: Path) -> str:
+    """A source as it is to be found from the item: relative, if it is a file here."""
+    path = Path(source)
+    return relpath(path.resolve(), folder.resolve()) if path.is_file() else source
 
 
 def identity(estimate: SuperResolved) -> str:

@@ -1,0 +1,29 @@
+"""Fit a model: the recipe, the loss, and the run that Lightning drives.
+
+First the mean, then what it leaves: the residual can only be learnt once there is a mean to fall
+short of the truth.
+
+    mean_steps:  robust |hr − mean| / spread  +  Gaussian −log p(hr − mean | spread)
+    the rest:    flow error of e  +  fair CRPS and energy score of one-step members of e,
+                 e = (hr − mean) / spread,  with encoder, mean and spread fixed
+
+A run's folder holds ``weights.safetensors`` (for use: averaged weights and card) and
+``last.ckpt`` (to go on). Batches are numbered, and noise is seeded by the number, so a run that was
+stopped and goes on gives the same losses as one that was not.
+"""
+
+from sitsr.training.losses import mean_losses, residual_losses
+from sitsr.training.recipe import Recipe, batches, read_recipe
+from sitsr.training.run import Fit, Numbered, Snapshot, train
+
+__all__ = [
+    "Fit",
+    "Numbered",
+    "Recipe",
+    "Snapshot",
+    "batches",
+    "mean_losses",
+    "read_recipe",
+    "residual_losses",
+    "train",
+]

@@ -1,0 +1,165 @@
+"""The recipe of a run: settings that check themselves, and the batches they ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sitsr.consistency import SENTINEL2_SIGMA
+from sitsr.datasets import Batches, Mixture
+from sitsr.datasets.archives import BANDS, read_austria, read_flanders, read_naip, read_theia
+from sitsr.datasets.batches import Aerial, ScaleTransfer
+from sitsr.series import InputError
+
+
+class Settings(BaseModel):
+    """Settings refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(Settings):
+    """One archive among those trained on."""
+
+    weight: float
+    """Share of the batches, relative to the other sources."""
+    examples: int
+    """Series in a batch."""
+    folder: str
+    """Below the data folder."""
+    places: tuple[str, ...] | None = None
+    """Sites or cities trained on; all if not said."""
+    side: int = 96
+    """Of the crop, pixels at full resolution."""
+
+
+class MixtureSettings(Settings):
+    """See datasets.Mixture."""
+
+    most_images: int = 8
+    held_out: float = 0.3
+    clouded: float = 0.5
+    noise: float = 0.002
+    blur: tuple[float, float] = (0.85, 1.2)
+    misregistration: float = 0.15
+
+
+class NetworkSettings(Settings):
+    """See model.Card."""
+
+    width: int = 48
+    frame_blocks: int = 2
+    trunk_blocks: int = 5
+    flow_width: int = 64
+    flow_blocks: int = 4
+
+
+class Recipe(Settings):
+    """A whole run, so that it can be done again."""
+
+    name: str
+    seed: int = 1
+    scale: int = 4
+    steps: int = 10_000
+    """Batches in all."""
+    mean_steps: int = 7_000
+    """Batches, of those, that fit encoder, mean and spread; the rest fit the residuals."""
+    learning_rate: float = 1e-3
+    """Peak of each stage, after its warm-up; falls to 1 % of it along a cosine."""
+    warm_up: int = 200
+    """Batches from zero to the peak."""
+    average: float = 0.998
+    """Decay of the averaged weights, a batch."""
+    members: int = 2
+    """Members of the one-step generator in the fair scores."""
+    validation: tuple[str, ...] = ()
+    """Sites that are never trained on and that `sitsr evaluate` scores."""
+    network: NetworkSettings = NetworkSettings()
+    mixture: MixtureSettings = MixtureSettings()
+    austria: SourceSettings | None = None
+    flanders: SourceSettings | None = None
+    theia: SourceSettings | None = None
+    naip: SourceSettings | None = None
+
+
+def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in this YAML file, with key=value changes; an unknown key is an error."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is not a recipe that can be read: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold settings by name, but holds {type(values).__name__}")
+    for change in changes:
+        _apply(change, values)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_fault(error)}") from error
+    trained = {
+        place for each in (recipe.austria, recipe.naip) if each for place in each.places or ()
+    }
+    _no_leak(recipe, trained)
+    return recipe
+
+
+def _apply(change: str, values: dict[str, Any]) -> None:
+    """Set what "network.width=32" says, in place."""
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"{change} is no change to a recipe; write key=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = values.get(parent)
+        values[parent] = values = dict(inner) if isinstance(inner, dict) else {}
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{change} is no change to a recipe: {text} cannot be read") from error
+
+
+def _no_leak(recipe: Recipe, trained: set[str]) -> None:
+    if leak := sorted(trained & set(recipe.validation)):
+        raise InputError(f"{', '.join(leak)} cannot be both trained on and for validation")
+
+
+def _first_fault(error: ValidationError) -> str:
+    from difflib import get_close_matches
+
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known: dict[str, Any] = {}
+        for kind in (Recipe, SourceSettings, MixtureSettings, NetworkSettings):
+            known |= kind.model_fields
+        near = get_close_matches(str(fault["loc"][-1]), known, n=1)
+        return f"{where} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{where} = {fault.get('input')!r}: {fault['msg']}"
+
+
+def batches(recipe: Recipe, data: Path) -> Batches:
+    """The endless sequence of batches that the recipe asks for, from archives below this folder."""
+    mixture = Mixture(**recipe.mixture.model_dump())
+    sources: dict[str, tuple[float, int, Any]] = {}
+    for name in ("austria", "flanders", "theia", "naip"):
+        chosen: SourceSettings | None = getattr(recipe, name)
+        if chosen is None:
+            continue
+        folder = data / chosen.folder
+        if name == "naip":
+            chips = read_naip(folder, chosen.places)
+            _no_leak(recipe, {place.partition("/")[0] for place in chips})
+            source: Any = Aerial(chips, mixture)
+        else:
+            read = {"austria": read_austria, "flanders": read_flanders, "theia": read_theia}[name]
+            archives = read_austria(folder, chosen.places) if name == "austria" else read(folder)
+            _no_leak(recipe, {archive.site for archive in archives})
+            source = ScaleTransfer(archives, mixture, chosen.side)
+        sources[name] = (chosen.weight, chosen.examples, source)
+    if not sources:
+        raise InputError("the recipe names nothing to train on; give one of the archives")
+    sigma = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
+    return Batches(sources, mixture, sigma, recipe.scale, recipe.seed)
