@@ -214,15 +214,6 @@ def test_a_path_is_opened_first(calls: dict[str, Any], monkeypatch: pytest.Monke
     monkeypatch.setattr(sitsr.scenes, "open_series", fake)
     assert super_resolve("scenes/", TARGET).series is series
     assert opened["source"] == "scenes/"
-    product.open_series("scenes/", bands=("B04",), offset=-1000, skip_unreadable=True)
-    assert opened == {
-        "source": "scenes/",
-        "bands": ("B04",),
-        "offset": -1000,
-        "mask": None,
-        "skip_unreadable": True,
-        "assume_crs": None,
-    }
 
 
 @pytest.mark.parametrize("when", ["18.7.2021", "2021-13-01", "", 20210718, None])

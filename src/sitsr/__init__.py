@@ -8,7 +8,8 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sitsr.product import Result, open_series, super_resolve
+    from sitsr.product import Result, super_resolve
+    from sitsr.scenes import open_series
     from sitsr.series import InputError, Series, SuperResolved
 
 __all__ = ["InputError", "Result", "Series", "SuperResolved", "open_series", "super_resolve"]
@@ -18,7 +19,7 @@ _HOMES = {
     "Series": "series",
     "SuperResolved": "series",
     "Result": "product",
-    "open_series": "product",
+    "open_series": "scenes",
     "super_resolve": "product",
 }
 

@@ -1,4 +1,4 @@
-"""What users hold: open a series, super-resolve it, keep the result.
+"""What users hold: super-resolve a series, keep the result.
 
 series = sitsr.open_series("SERIES")
 result = sitsr.super_resolve(series, date="2021-07-18", samples=8)
@@ -8,7 +8,7 @@ result.save("result/")
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import datetime
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-    from sitsr.scenes import Mask
 
 Progress = Callable[[int, int], None]
 """Called with (parts done, parts in all)."""
@@ -102,28 +101,6 @@ class Result:
         return json.dumps(provenance(self.estimate))
 
 
-def open_series(
-    source: str | PathLike[str] | xr.Dataset | xr.DataArray,
-    *,
-    bands: Sequence[str] | None = None,
-    offset: float | str = "auto",
-    mask: Mask | None = None,
-    skip_unreadable: bool = False,
-    assume_crs: Any = None,
-) -> Series:
-    """The images of a place as a series; what each option means: ``sitsr.scenes.open_series``."""
-    from sitsr.scenes import open_series
-
-    return open_series(
-        source,
-        bands=bands,
-        offset=offset,
-        mask=mask,
-        skip_unreadable=skip_unreadable,
-        assume_crs=assume_crs,
-    )
-
-
 def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     series: Series | str | PathLike[str] | xr.Dataset | xr.DataArray,
     date: Date | str,
@@ -138,7 +115,7 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
 ) -> Result:
     """The ground at a date, finer than it was seen.
 
-    series    or whatever ``open_series`` can open
+    series    or whatever ``sitsr.open_series`` can open
     date      the day asked for, as "YYYY-MM-DD" or a date; it need not be one of the series
     samples   images to draw besides the best estimate, each as likely as the others
     steps     evaluations of the network for each sample; None is what the weights were made for
@@ -150,12 +127,11 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     progress  called with (tiles done, tiles in all)
     """
     target = day(date)
-    if not isinstance(series, Series):
-        series = open_series(series)
-
-    from sitsr import inference
+    from sitsr import inference, scenes
     from sitsr.model import bundled_weights, fingerprint, open_model
 
+    if not isinstance(series, Series):
+        series = scenes.open_series(series)
     usual = inference.Settings()
     settings = replace(
         usual,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,10 @@ class Example(NamedTuple):
 @dataclass(frozen=True)
 class Mixture:
     """How series are made up. Each field is drawn anew for every batch or example."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {
+        "extra": "forbid"
+    }  # recipes refuse what they do not know
 
     most_images: int = 8
     """T is drawn from 1 to this."""

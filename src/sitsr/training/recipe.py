@@ -36,17 +36,6 @@ class SourceSettings(Settings):
     """Of the crop, pixels at full resolution."""
 
 
-class MixtureSettings(Settings):
-    """See datasets.Mixture."""
-
-    most_images: int = 8
-    held_out: float = 0.3
-    clouded: float = 0.5
-    noise: float = 0.002
-    blur: tuple[float, float] = (0.85, 1.2)
-    misregistration: float = 0.15
-
-
 class NetworkSettings(Settings):
     """See model.Card."""
 
@@ -78,7 +67,7 @@ class Recipe(Settings):
     validation: tuple[str, ...] = ()
     """Sites that are never trained on and that `sitsr evaluate` scores."""
     network: NetworkSettings = NetworkSettings()
-    mixture: MixtureSettings = MixtureSettings()
+    mixture: Mixture = Mixture()
     austria: SourceSettings | None = None
     flanders: SourceSettings | None = None
     theia: SourceSettings | None = None
@@ -133,8 +122,9 @@ def _first_fault(error: ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known: dict[str, Any] = {}
-        for kind in (Recipe, SourceSettings, MixtureSettings, NetworkSettings):
+        for kind in (Recipe, SourceSettings, NetworkSettings):
             known |= kind.model_fields
+        known |= Mixture.__dataclass_fields__
         near = get_close_matches(str(fault["loc"][-1]), known, n=1)
         return f"{where} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     return f"{where} = {fault.get('input')!r}: {fault['msg']}"
@@ -142,7 +132,7 @@ def _first_fault(error: ValidationError) -> str:
 
 def batches(recipe: Recipe, data: Path) -> Batches:
     """The endless sequence of batches that the recipe asks for, from archives below this folder."""
-    mixture = Mixture(**recipe.mixture.model_dump())
+    mixture = recipe.mixture
     sources: dict[str, tuple[float, int, Any]] = {}
     for name in ("austria", "flanders", "theia", "naip"):
         chosen: SourceSettings | None = getattr(recipe, name)
