@@ -32,7 +32,8 @@ class Pair:
     """[scale·H, scale·W] where the reference may be scored."""
     site: str
     kind: str
-    """"scale transfer" or "real pair": results of different kinds are never averaged."""
+    """"scale transfer", "scale transfer, date held out" or "real pair": results of different kinds
+    are never averaged."""
     scale: int
     sensor_sigma: tuple[float, ...]
     """Point-spread function of each band, standard deviation in low-resolution pixels."""
@@ -59,14 +60,13 @@ def scale_transfer_pairs(
     grid = archive.grid[: side[0], : side[1]].zoom_out(scale)
     series = Series(lr, clear, dates, BANDS, grid, tuple(f"{archive.site} {day}" for day in dates))
     clearest = sorted(range(len(fine)), key=lambda k: (-float(fine_clear[k].mean()), k))[:count]
+    kind = "scale transfer, date held out" if held_out else "scale transfer"
     pairs = []
     for k in sorted(clearest):
         rest = series.keep([i for i in range(len(fine)) if i != k]) if held_out else series
         # Ground that no date of the series shows is left empty by a system, and not scored.
         scored = fine_clear[k] & rest.clear.any(0).repeat(scale, 0).repeat(scale, 1)
-        pairs.append(
-            Pair(rest, dates[k], fine[k], scored, archive.site, "scale transfer", scale, SIGMA)
-        )
+        pairs.append(Pair(rest, dates[k], fine[k], scored, archive.site, kind, scale, SIGMA))
     return pairs
 
 
