@@ -29,8 +29,7 @@ Sources: `austria`, Sentinel-2 L2A over Austria, scale transfer 40 m to 10 m; `f
 `theia`, long dated Sentinel-2 series of one patch each, scale transfer; `naip`, aerial chips of
 Californian cities (NAIP, USDA, public domain; urban-tree-detection data, CC BY 4.0), from which
 series at the true scale were simulated. No pair of Sentinel-2 and a finer real image was trained
-on.
-Contains modified Copernicus Sentinel data 2015–2023.
+on. Contains modified Copernicus Sentinel data 2015–2023.
 
 What it was measured on, and what came of it: the README and `docs/results`. What not to believe:
 `docs/beware.md`.

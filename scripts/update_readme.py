@@ -1,4 +1,4 @@
-"""Put what `sitsr evaluate` wrote into the README, between its two markers.
+"""Put what `sitsr evaluate` wrote, but for the differences, between the README's two markers.
 
 python scripts/update_readme.py [docs/results/table.md]
 """
@@ -17,7 +17,10 @@ def main() -> None:
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(START)
     _, after = rest.split(END)
-    body = table.read_text().replace("\n## ", "\n### ").strip()
+    parts = table.read_text().replace("\n## ", "\n### ").strip().split("\n\n")
+    # Paired differences stay in the full table: a heading, and the table after it.
+    told = [n for n, part in enumerate(parts) if part.startswith("Difference from")]
+    body = "\n\n".join(part for n, part in enumerate(parts) if not {n, n - 1} & set(told))
     readme.write_text(f"{before}{START}\n{body}\n{END}{after}")
 
 
