@@ -1,6 +1,6 @@
 """Time and memory of super-resolving scenes of growing area, and beside a bicubic run of the same.
 
-    python benchmarks/scene.py [--samples 4] [--sides 64 128 256 384]
+    python benchmarks/scene.py [--samples 4] [--sides 128 256 384 512 640]
 
 Synthetic series of 12 dates; every area runs in a process of its own, so that peak memory is its
 own. The last column is what a scene takes as a ratio to bicubic interpolation of one date by torch
@@ -53,7 +53,7 @@ def measure(side: int, samples: int) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256, 384])
+    parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 384, 512, 640])
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
