@@ -121,6 +121,7 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sitsr, "super_resolve", resolved)
     words = ["super-resolve", "in", "--date", "2020-02-29", "--out", tmp_path / "o"]
     more = ["--bands", "B02,B08", "--offset", "-1000", "--skip-unreadable", "--seed", 5]
+    more += ["--assume-crs", "EPSG:32631"]
     rest = ["--tile", 64, "--steps", 3, "--samples", 7, "--weights", "w", "--device", "cpu"]
     assert call(monkeypatch, *words, *more, *rest) == 1
     told.pop("progress")
@@ -129,6 +130,7 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "bands": ["B02", "B08"],
         "offset": -1000,
         "skip_unreadable": True,
+        "assume_crs": "EPSG:32631",
         "target": date(2020, 2, 29),
         "seed": 5,
         "tile": 64,

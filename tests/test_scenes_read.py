@@ -406,7 +406,7 @@ def refused(source, words, **options):
 def test_missing_empty_and_single_sources_are_refused(tmp_path, folder):
     refused(tmp_path / "nowhere", "does not exist")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "holds nothing but no GeoTIFF")
+    refused(tmp_path / "empty", "holds nothing, no GeoTIFF")
     refused(folder / "place_2020-01-05.tif", "is one file, but a series is a folder")
 
 

@@ -78,6 +78,9 @@ def super_resolve(
     offset: Annotated[
         str, typer.Option(help="Added to digital numbers: auto, 0, or -1000 (baseline 04.00).")
     ] = "auto",
+    assume_crs: Annotated[
+        str | None, typer.Option(help="CRS of files that state none, such as EPSG:32631.")
+    ] = None,
     skip_unreadable: Annotated[
         bool, typer.Option(help="Go on without files that cannot be read.")
     ] = False,
@@ -94,6 +97,7 @@ def super_resolve(
             bands=bands.split(",") if bands else None,
             offset=offset if offset == "auto" else _whole("offset", offset),
             skip_unreadable=skip_unreadable,
+            assume_crs=assume_crs,
         )
         step(1, 1)
     with _progress("Super-resolving") as step:

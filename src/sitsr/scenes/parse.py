@@ -89,7 +89,7 @@ def parse_folder(
             if not skip_unreadable:
                 raise InputError(
                     f"{path.name} cannot be read ({broken}); mend or remove it, or skip what is "
-                    "unreadable (skip_unreadable)"
+                    "unreadable (--skip-unreadable)"
                 ) from broken
             notes.append(f"left out {path.name}, which cannot be read")
     if not frames:
@@ -145,7 +145,7 @@ def _images(folder: Path) -> list[Path]:
     images = [p for p in images if not p.stem.lower().endswith(("_clear", "_scl"))]
     if not images:
         held = ", ".join(p.name for p in paths[:3]) or "nothing"
-        raise InputError(f"{folder} holds {held} but no GeoTIFF; give a folder of dated GeoTIFFs")
+        raise InputError(f"{folder} holds {held}, no GeoTIFF; give a folder of dated GeoTIFFs")
     return images
 
 

@@ -102,7 +102,7 @@ def _load_all(
             if not skip_unreadable:
                 raise InputError(
                     f"{name} is broken or cut short ({broken}); get it again or remove it, or "
-                    "skip what is unreadable (skip_unreadable)"
+                    "skip what is unreadable (--skip-unreadable)"
                 ) from broken
             notes.append(f"left out {name}, which is broken or cut short")
     if not read:
