@@ -83,7 +83,7 @@ def test_draw_calls_the_velocity_once_a_step_from_noise_downwards() -> None:
         return torch.zeros_like(x)
 
     draw(velocity, white(B, D, H, W).float(), 4)
-    assert called == pytest.approx([pi / 2, 3 * pi / 8, pi / 4, pi / 8])
+    assert called == pytest.approx([pi / 2, 15 * pi / 32, 3 * pi / 8, 7 * pi / 32])
     assert angles(4) == pytest.approx([*called, 0])
 
 

@@ -53,8 +53,12 @@ def flow_error(velocity: Velocity, residual: Tensor, noise: Tensor, angle: Tenso
 
 
 def angles(steps: int) -> list[float]:
-    """The angles from noise to residual that this many equal steps stop at."""
-    return [NOISE * (1 - k / steps) for k in range(steps + 1)]
+    """The angles from noise to residual that this many steps stop at, closer together near noise.
+
+    What shapes there will be is settled in the first of them; with equal steps Euler's samples lose
+    variance and come out too smooth (docs/decisions/residual.md).
+    """
+    return [NOISE * (1 - (k / steps) ** 2) for k in range(steps + 1)]
 
 
 def euler(velocity: Velocity, x: Tensor, angle: float, lower: float) -> Tensor:
