@@ -108,6 +108,12 @@ def he(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def enlarged(seen: Tensor, scale: int) -> Tensor:
+    """Each pixel [B, 1, H, W] repeated scale × scale times: [B, 1, scale·H, scale·W]."""
+    fine: Tensor = seen.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+    return fine
+
+
 class ResidualBlock(nn.Module):
     """x + conv(silu(conv(x))), zero where the mask is zero. Reaches two pixels."""
 

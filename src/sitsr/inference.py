@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sitsr.encoders import enlarged
 from sitsr.model import Model
 from sitsr.series import NEVER, Floats, InputError, Integers, Series, SuperResolved
 from sitsr.tiles import Tile, noise_under, plan
@@ -110,7 +111,7 @@ def super_resolve_tile(
     def finish(image: Tensor) -> Floats:
         return _core(image, seen, tile.within(outer, scale))
 
-    seen = estimate.encoding.seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    seen = enlarged(estimate.encoding.seen, scale)
     ground_row, ground_col = ground_origin(series)
     members = []
     for member in range(settings.samples):

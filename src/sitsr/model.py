@@ -34,7 +34,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from sitsr.consistency import PROJECTION_REACH, project, unseen_part
 from sitsr.denoisers import ResidualVelocity
 from sitsr.diffusion import Velocity, draw
-from sitsr.encoders import UPSAMPLE_REACH, Encoding, TargetDateEncoder, upsample
+from sitsr.encoders import UPSAMPLE_REACH, Encoding, TargetDateEncoder, enlarged, upsample
 from sitsr.series import InputError
 
 LEAST_SPREAD, MOST_SPREAD = 5e-4, 0.5
@@ -139,9 +139,7 @@ class Model(nn.Module):
 
 def on_the_ground(image: Tensor, seen: Tensor) -> Tensor:
     """The image [B, C, scale·H, scale·W], NaN where never seen: not there, as the outside is."""
-    scale = image.shape[-1] // seen.shape[-1]
-    ground = seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return image.where(ground > 0, torch.nan)
+    return image.where(enlarged(seen, image.shape[-1] // seen.shape[-1]) > 0, torch.nan)
 
 
 def save_model(model: Model, path: Path) -> None:

@@ -8,6 +8,7 @@ from torch.nn.functional import max_pool2d, pixel_unshuffle
 
 from sitsr.datasets import Batch
 from sitsr.diffusion import NOISE, draw, energy_score, fair_crps, flow_error
+from sitsr.encoders import enlarged
 from sitsr.model import Model
 
 MOST_RESIDUAL = 8.0
@@ -21,7 +22,7 @@ def mean_losses(model: Model, batch: Batch) -> dict[str, Tensor]:
     what can be learnt of the rest.
     """
     estimate = model(batch.images, batch.clear, batch.days)
-    weight = batch.weight * _repeated(estimate.encoding.seen, model.card.scale)
+    weight = batch.weight * enlarged(estimate.encoding.seen, model.card.scale)
     missed, expected = batch.hr - estimate.mean, estimate.spread.detach()
     robust = (missed.square() + 0.002**2).sqrt() / expected
     unlikely = 0.5 * (missed.detach() / estimate.spread).square().clamp(max=100)
@@ -36,7 +37,7 @@ def residual_losses(
     scale = model.card.scale
     with torch.no_grad():
         estimate = model(batch.images, batch.clear, batch.days)
-    weight = batch.weight * _repeated(estimate.encoding.seen, scale)
+    weight = batch.weight * enlarged(estimate.encoding.seen, scale)
     residual = (batch.hr - estimate.mean) / estimate.spread
     residual = residual.clamp(-MOST_RESIDUAL, MOST_RESIDUAL) * weight
     folded, known = pixel_unshuffle(residual, scale), pixel_unshuffle(weight, scale)
@@ -55,11 +56,6 @@ def residual_losses(
         "crps": _average(fair_crps(drawn, folded), known),
         "energy": _average(patches, whole),
     }
-
-
-def _repeated(seen: Tensor, scale: int) -> Tensor:
-    fine: Tensor = seen.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-    return fine
 
 
 def _average(values: Tensor, weight: Tensor) -> Tensor:
