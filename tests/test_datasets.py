@@ -345,7 +345,8 @@ def test_real_pairs_keep_sentinel2_and_the_orthophoto_in_step(tmp_path: Path) ->
     write_tif(tmp_path / "2" / "s2.tif", dn)
     write_tif(tmp_path / "2" / "orthophoto.tif", photo, side=2.5)
     (pair,) = real_pairs(tmp_path, ("2",))
-    assert (pair.site, pair.kind, pair.scale) == ("pair 2", "real pair", 4)
+    assert (pair.site, pair.patch, pair.kind) == ("vorarlberg", "pair 2", "real pair")
+    assert pair.scale == 4
     assert pair.reference.shape == (C, 40, 52) and pair.series.images.shape == (1, C, 10, 13)
     np.testing.assert_allclose(pair.reference[:, 9, 9] * 255, photo[[2, 1, 0, 3], 9, 9], rtol=1e-5)
     blue = L2A_BANDS.index("B02")

@@ -19,8 +19,8 @@ FILES = {"rasterio", "affine", "xarray", "pystac", "PIL", "rio_cogeo"}
 HOUSE: dict[str, set[str]] = {
     "series": set(),
     "tiles": set(),
-    "metrics": {"scipy"},
     "radiometry": {"scipy"},
+    "metrics": {"scipy", "lpips", "torch", "opensr_test"},
     "clouds": {"scipy"},
     "encoders": TORCH,
     "denoisers": TORCH,
@@ -34,7 +34,7 @@ HOUSE: dict[str, set[str]] = {
     "training": TORCH | {"lightning", "pydantic", "yaml"},
     "report": {"PIL", "matplotlib", "scipy"},
     "product": {"xarray"},
-    "evaluation": {"matplotlib", "scipy", "yaml"},
+    "evaluation": {"matplotlib", "scipy", "yaml", "pyarrow", "onnxruntime", "rasterio", "torch"},
     "__init__": set(),
     "cli": {"typer", "rich"},
 }

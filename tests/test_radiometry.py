@@ -11,9 +11,6 @@ from sitsr.radiometry import (
     filled,
     match,
     match_contrast,
-    register,
-    shifted,
-    shifted_clear,
 )
 from sitsr.series import InputError
 
@@ -119,43 +116,6 @@ def test_an_exact_line_is_fitted_exactly(chance, match):
     np.testing.assert_allclose(offset, -0.1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("planted", [(0.25, -1.0), (2.5, 0.25), (1.0, 2.5), (-2.5, 0.0)])
-def test_a_planted_shift_is_found_to_a_tenth_of_a_pixel(planted, chance):
-    truth = landscape(chance, 70, 93)
-    clear = np.ones((70, 93), bool)
-    clear[18:58, 12:60] = False
-    back = [-step for step in planted]
-    reference = np.where(clear, shifted(truth, *back) / 1.1 - 0.03, np.float32(0.9))
-    estimate = ndimage.gaussian_filter(truth, (0, 2, 2)) + chance.normal(0, 0.002, truth.shape)
-    found = register(reference, estimate.astype(np.float32), clear, limit=4)
-    np.testing.assert_allclose(found, planted, atol=0.1)
-
-
-def test_without_structure_nothing_is_shifted():
-    flat = np.full((C, 30, 41), 0.2, np.float32)
-    assert register(flat, flat, np.ones((30, 41), bool), limit=3) == (0, 0)
-
-
-def test_shifting_by_whole_pixels_moves_them_down_and_right(chance):
-    image = landscape(chance, 20, 31)
-    clear = np.ones((20, 31), bool)
-    clear[5, 7] = False
-    np.testing.assert_allclose(shifted(image, 2, -3)[:, 2:, :-3], image[:, :-2, 3:], atol=1e-5)
-    moved = shifted_clear(clear, 2, -3)
-    assert not moved[7, 4]
-    assert not moved[:2].any()
-    assert not moved[:, -3:].any()
-    assert moved.sum() == 18 * 28 - 1
-    assert shifted(image, 0, 0) is image
-    assert shifted_clear(clear, 0.5, 0).sum() == 19 * 31 - 2
-
-
-def test_a_shift_there_and_back_is_none(chance):
-    image = ndimage.gaussian_filter(landscape(chance, 40, 51), (0, 1.5, 1.5))
-    again = shifted(shifted(image, 0.4, -1.3), -0.4, 1.3)
-    np.testing.assert_allclose(again[:, 8:-8, 8:-8], image[:, 8:-8, 8:-8], atol=1e-3)
-
-
 def test_holes_are_filled_from_the_nearest_clear_pixel():
     image = np.arange(24, dtype=np.float32).reshape(1, 4, 6)
     clear = np.ones((4, 6), bool)
@@ -178,7 +138,6 @@ CLEAR = np.ones((8, 12), bool)
         (lambda: degrade(IMAGE + np.nan, 4, SIGMA), "NaN or infinite where clear"),
         (lambda: match(IMAGE, IMAGE, ~CLEAR), "only 0 pixels are clear in both"),
         (lambda: match(IMAGE, IMAGE, CLEAR), "the same everywhere"),
-        (lambda: register(IMAGE, IMAGE, ~CLEAR, 2), "only 0 pixels are clear"),
         (lambda: filled(IMAGE, ~CLEAR), "nothing to fill"),
     ],
 )

@@ -2,6 +2,8 @@
 
     nearest_bicubic   every pixel as seen on the nearest clear date, enlarged
     median_bicubic    the median over all clear dates, enlarged
+    mean_bicubic      the mean over all clear dates, enlarged
+    linear_bicubic    a straight line in time between the clear dates about the target, enlarged
 
 Neither learns anything. Enlarging is cubic convolution (Keys 1981) with a = -0.75 and clamped
 borders, the same as torch.nn.functional.interpolate(mode="bicubic", align_corners=False), so
@@ -28,6 +30,38 @@ def nearest_bicubic(series: Series, target: date, scale: int) -> Floats:
 def median_bicubic(series: Series, target: date, scale: int) -> Floats:
     """[C, scale·H, scale·W] median reflectance of the clear dates; the target plays no part."""
     return bicubic(median(series), scale)
+
+
+def mean_bicubic(series: Series, target: date, scale: int) -> Floats:
+    """[C, scale·H, scale·W] mean reflectance of the clear dates; the target plays no part."""
+    ever = _ever_clear(series)
+    weight = series.clear[:, None].astype(np.float64)
+    total = (weight * series.images).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
+    return bicubic(filled(total.astype(np.float32), ever), scale)
+
+
+def linear_bicubic(series: Series, target: date, scale: int) -> Floats:
+    """[C, scale·H, scale·W] reflectance on a straight line between two clear dates.
+
+    They are the last clear date up to the target and the first from it on, pixel by pixel; where
+    there is only one of the two, its value.
+    """
+    ever = _ever_clear(series)
+    days = series.days_from(target).astype(np.float64)[:, None, None]
+    before = np.where(series.clear & (days <= 0), days, -np.inf)
+    after = np.where(series.clear & (days >= 0), days, np.inf)
+    earlier, later = before.argmax(axis=0), after.argmin(axis=0)
+    from_day, to_day = -before.max(axis=0), after.min(axis=0)
+    earlier = np.where(np.isfinite(from_day), earlier, later)
+    later = np.where(np.isfinite(to_day), later, earlier)
+    both = np.isfinite(from_day) & np.isfinite(to_day) & (from_day + to_day > 0)
+    share = np.divide(from_day, from_day + to_day, out=np.zeros(ever.shape), where=both)
+    first, last = (
+        np.take_along_axis(series.images, chosen[None, None], axis=0)[0]
+        for chosen in (earlier, later)
+    )
+    line = (1 - share) * first + share * last
+    return bicubic(filled(line.astype(np.float32), ever), scale)
 
 
 def nearest(series: Series, target: date) -> Floats:

@@ -30,6 +30,10 @@ Data = Annotated[
 ]
 
 
+Split = Annotated[str, typer.Option(help="validation, test, train or all (but train).")]
+Dates = Annotated[int, typer.Option(help="Target dates a site.")]
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sitsr {__version__}")
@@ -144,25 +148,80 @@ def train(
 @app.command()
 def evaluate(
     data: Data = Path("data"),
-    out: Annotated[Path, typer.Option(help="Folder for the table, the scores, pictures.")] = Path(
-        "evaluation"
-    ),
-    weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,
+    split: Split = "all",
+    out: Annotated[
+        Path, typer.Option(help="Folder for scores, table and page; gone on with if it has some.")
+    ] = Path("evaluation"),
     systems: Annotated[
-        str | None, typer.Option(help="Names with commas between; all if not said.")
+        str | None,
+        typer.Option(help="Systems of the model, with commas between; all if not said."),
     ] = None,
-    dates: Annotated[int, typer.Option(help="Target dates a validation site.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the samples and of the bootstrap.")] = 0,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A system from elsewhere: [NAME=]module:function, model.onnx, or a folder of "
+            "predictions. Repeat for more."
+        ),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,
+    against: Annotated[str, typer.Option(help="Baseline that differences are from.")] = "bicubic",
+    main: Annotated[
+        str | None, typer.Option(help="System that controls are made from and examples show.")
+    ] = None,
+    dates: Dates = 3,
+    members: Annotated[int, typer.Option(help="Samples of a system that samples.")] = 16,
+    seeds: Annotated[str, typer.Option(help="Seeds of the samples, with commas between.")] = "0",
+    extra: Annotated[
+        str | None,
+        typer.Option(
+            help="More measures: opensr, probav, mus2, worldstrat, breizhsr; all of them; lpips."
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
-    """Score a model beside its baselines, on sites it never saw and on real pairs."""
-    from sitsr.evaluation.bench import run
+    """Score systems side by side: baselines, a model, controls, systems from elsewhere."""
+    from sitsr.evaluation import Plan, extras, run
 
+    plan = Plan(
+        data=data,
+        out=out,
+        split=split,
+        weights=weights,
+        systems=systems,
+        outside=tuple(system or ()),
+        against=against,
+        main=main,
+        seeds=tuple(_whole("seeds", text) for text in seeds.split(",")),
+        dates=dates,
+        members=members,
+        extra=extras(extra),
+        device=device,
+    )
     with _progress("Scoring") as step:
-        path = run(
-            data, out, weights, systems, dates=dates, seed=seed, device=device, progress=step
-        )
-    typer.echo(path.read_text())
+        folder = run(plan, step)
+    if logging.getLogger("sitsr").level < logging.ERROR:
+        typer.echo(f"{(folder / 'table.md').read_text()}\n{folder / 'report.html'}")
+
+
+@app.command()
+def pairs(
+    out: Annotated[Path, typer.Option(help="Folder for the pairs; made, or replaced whole.")],
+    data: Data = Path("data"),
+    split: Split = "all",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights whose recipe names the sites.")
+    ] = None,
+    dates: Dates = 3,
+) -> None:
+    """Write the pairs of a split to disk, for systems that run elsewhere (docs/pairs.md)."""
+    from sitsr.datasets import export_pairs
+    from sitsr.evaluation import sources_in
+    from sitsr.model import open_model
+
+    sources = sources_in(data, split, open_model(weights, "cpu").card, dates)
+    with _progress("Writing") as step:
+        export_pairs(sources, out, step, split=None if split == "all" else split)
+    typer.echo(f"{out}: {len(sources)} pairs")
 
 
 def _day(text: str) -> date:

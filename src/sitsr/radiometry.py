@@ -8,14 +8,14 @@ with sigma, the standard deviation of the point-spread function, in low-resoluti
 4 sigma·scale of the centre and Σ w = 1, along rows and along columns alike. Where the image ends,
 or is not clear, the weights that remain are divided by their sum.
 
-Images of two sensors differ besides by a shift, and by a gain and an offset in every band.
+Images of two sensors differ besides by a shift (``sitsr.metrics.best_shift``), and by a gain and an
+offset in every band.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,7 @@ from sitsr.series import Booleans, Floats, InputError
 
 Doubles = npt.NDArray[np.float64]
 
-FEWEST = 16  # clear pixels below which a gain, an offset or a shift cannot be told
-ENOUGH = 10_000  # clear pixels that tell one whole shift from the next
+FEWEST = 16  # clear pixels below which a gain and an offset cannot be told
 
 
 def degrade(
@@ -100,45 +99,6 @@ def _by_band(
     return np.array(gain, np.float32), np.array(offset, np.float32)
 
 
-def register(
-    reference: Floats, estimate: Floats, clear: Booleans, limit: int
-) -> tuple[float, float]:
-    """Rows and columns, in pixels, by which to shift the reference so that it lies on the estimate.
-
-    Both are [C, H, W]; the shift is the one of greatest correlation (the mean over bands, so
-    neither gain nor offset matters) over the pixels in ``clear`` [H, W], which move with
-    the reference. First whole pixels within ±limit; then the vertex of a parabola through the
-    neighbours, shifting by it and looking again, since a vertex is exact only when in the middle.
-    """
-    if int(clear.sum()) < FEWEST:
-        raise InputError(f"only {int(clear.sum())} pixels are clear; {FEWEST} are needed for a fit")
-    moving = filled(reference, clear)
-    # The nearest comes first, so that without any structure the answer is no shift.
-    reach = range(-limit, limit + 1)
-    shifts = sorted(product(reach, reach), key=lambda shift: math.hypot(*shift))
-    every = 3 if int(clear.sum()) > 9 * ENOUGH else 1
-    row, col = max(shifts, key=lambda shift: _agreement(moving, estimate, clear, shift, every))
-    dy, dx = float(row), float(col)
-    for _ in range(4):
-        moved, seen = shifted(moving, dy, dx), shifted_clear(clear, dy, dx)
-        here = _agreement(moved, estimate, seen, (0, 0))
-        above, below = (_agreement(moved, estimate, seen, (step, 0)) for step in (-1, 1))
-        left, right = (_agreement(moved, estimate, seen, (0, step)) for step in (-1, 1))
-        dy, dx = dy + _vertex(above, here, below), dx + _vertex(left, here, right)
-    return dy, dx
-
-
-def shifted(image: Floats, dy: float, dx: float) -> Floats:
-    """An image [C, H, W] moved dy rows down and dx columns right, by cubic splines.
-
-    What comes in over the border repeats the border; ``shifted_clear`` says where.
-    """
-    if not dy and not dx:
-        return image
-    bands = [ndimage.shift(band, (dy, dx), order=3, mode="nearest") for band in image]
-    return np.stack(bands).astype(np.float32)
-
-
 def shifted_clear(clear: Booleans, dy: float, dx: float) -> Booleans:
     """[H, W] True where an image so shifted is made of clear pixels only."""
     share = ndimage.shift(clear.astype(np.float32), (dy, dx), order=1, mode="constant", cval=0)
@@ -208,35 +168,3 @@ def _huber(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[float, float]:
             break
         weight = bound / np.maximum(residual, bound)
     return gain, offset
-
-
-def _agreement(
-    moving: Floats, fixed: Floats, clear: Booleans, shift: tuple[int, int], every: int = 1
-) -> float:
-    """Correlation, mean over bands, with the moving image shifted by whole pixels (down, right).
-
-    Over the pixels that are clear in the moving image, or every so many of them both ways.
-    """
-    back = (-shift[0], -shift[1])
-    here, there = _overlap(shift, fixed.shape[1:], every), _overlap(back, fixed.shape[1:], every)
-    seen = clear[there]
-    if int(seen.sum()) < FEWEST:
-        return -1.0
-    x, y = moving[:, *there][:, seen], fixed[:, *here][:, seen]
-    x = x - x.mean(axis=1, keepdims=True, dtype=np.float64)
-    y = y - y.mean(axis=1, keepdims=True, dtype=np.float64)
-    power = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
-    shared = np.sum(x * y, axis=1)
-    return float(np.mean(np.divide(shared, power, out=np.zeros_like(power), where=power > 0)))
-
-
-def _overlap(shift: tuple[int, int], shape: tuple[int, ...], every: int) -> tuple[slice, ...]:
-    """The part of an image that another image of its shape, so shifted, still covers."""
-    sides = zip(shift, shape, strict=True)
-    return tuple(slice(max(step, 0), side + min(step, 0), every) for step, side in sides)
-
-
-def _vertex(before: float, here: float, after: float) -> float:
-    """Where a parabola through three values, one pixel apart, is highest; within half a pixel."""
-    bend = before - 2 * here + after
-    return 0.0 if bend >= 0 else min(0.5, max(-0.5, (before - after) / (2 * bend)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,24 +20,62 @@ from sitsr.series import Booleans, Floats, InputError, Series
 
 SIGMA = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
 
+REAL = "real pair"
+"""The kind of pair whose reference comes from another sensor."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
-    """A series and the image of the same ground that a system should give at the target date."""
+class Task:
+    """What a system is asked: everything of a pair but the answer."""
 
     series: Series
     target: date
-    reference: Floats
-    """[C, scale·H, scale·W] reflectance, or display values where the kind is "real pair"."""
-    clear: Booleans
-    """[scale·H, scale·W] where the reference may be scored."""
-    site: str
-    kind: str
-    """"scale transfer", "scale transfer, date held out" or "real pair": results of different kinds
-    are never averaged."""
     scale: int
+    site: str
+    """The place; the unit of splits and of statistics."""
+    patch: str
+    """Name within the site, the same for every system, such as the target date."""
+    kind: str
+    """"scale transfer", "scale transfer, date held out", "held-out date at 10 m", "real pair",
+    "simulated": results of different kinds are never averaged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair(Task):
+    """A task and what the ground looked like."""
+
+    reference: Floats
+    """[C, scale·H, scale·W] reflectance, or display values where the kind is "real pair"; or
+    [C, H, W], what the sensor saw, which an estimate is degraded to before it is compared."""
+    clear: Booleans
+    """[H, W] of the reference: where it may be scored."""
     sensor_sigma: tuple[float, ...]
     """Point-spread function of each band, standard deviation in low-resolution pixels."""
+
+    @property
+    def task(self) -> Task:
+        """The same without the reference, as it is handed to a system."""
+        return Task(self.series, self.target, self.scale, self.site, self.patch, self.kind)
+
+    @property
+    def at_sensor(self) -> bool:
+        """Whether the reference lies on the grid of the series."""
+        return self.reference.shape[1:] == self.series.clear.shape[1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A pair that is not read yet."""
+
+    kind: str
+    site: str
+    patch: str
+    load: Callable[[], Pair]
+
+
+def at_hand(pair: Pair) -> Source:
+    """The source of a pair that is in memory already."""
+    return Source(pair.kind, pair.site, pair.patch, lambda: pair)
 
 
 def scale_transfer_pairs(
@@ -66,7 +105,9 @@ def scale_transfer_pairs(
         rest = series.keep([i for i in range(len(fine)) if i != k]) if held_out else series
         # Ground that no date of the series shows is left empty by a system, and not scored.
         scored = fine_clear[k] & rest.clear.any(0).repeat(scale, 0).repeat(scale, 1)
-        pairs.append(Pair(rest, dates[k], fine[k], scored, archive.site, kind, scale, SIGMA))
+        patch = f"{dates[k]}" if archive.dates else f"image {k}"
+        task = (rest, dates[k], scale, archive.site, patch, kind)
+        pairs.append(Pair(*task, fine[k], scored, SIGMA))
     return pairs
 
 
@@ -96,6 +137,6 @@ def _real_pair(folder: Path) -> Pair:
     scale = photo.shape[1] // dn.shape[1]
     seen = (photo > 0).any(0)
     reference = photo.astype(np.float32) / 255
-    return Pair(
-        series, date(2023, 9, 1), reference, seen, f"pair {folder.name}", "real pair", scale, SIGMA
-    )
+    # The three tiles adjoin: one valley, one site.
+    task = (series, date(2023, 9, 1), scale, "vorarlberg", f"pair {folder.name}", REAL)
+    return Pair(*task, reference, seen, SIGMA)

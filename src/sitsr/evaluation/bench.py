@@ -1,103 +1,398 @@
-"""The whole of `sitsr evaluate`: pairs from the archives, every system on each, one page."""
+"""The whole of `sitsr evaluate`: every entrant on every pair, kept as it goes; table, page.
+
+What was scored is kept in one file and not scored again, so an evaluation can be interrupted,
+resumed, and given further systems later. What is in the file but not asked for is left alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-import yaml
+import numpy as np
 
-from sitsr.datasets import Pair, read_austria, real_pairs, scale_transfer_pairs
+from sitsr.datasets import REAL, Pair, Source
+from sitsr.evaluation.adapters import checked, outside
+from sitsr.evaluation.alignment import Prepared, prepare
+from sitsr.evaluation.entrants import (
+    Entrant,
+    baselines,
+    choose,
+    competitor,
+    controls,
+    model_systems,
+    oracles,
+    roles,
+    version_of,
+)
+from sitsr.evaluation.examples import choose_examples, middle, shown
 from sitsr.evaluation.figures import comparison_figure
-from sitsr.evaluation.rows import Row, save_rows
-from sitsr.evaluation.scoring import REAL, System, evaluate, prepare
-from sitsr.evaluation.systems import choose, systems_of
+from sitsr.evaluation.page import write_page
+from sitsr.evaluation.rows import Row, read_rows, save_rows, written_aside
+from sitsr.evaluation.scoring import Estimate, flicker, score
+from sitsr.evaluation.study import Study
+from sitsr.evaluation.suites import sources_in
 from sitsr.evaluation.tables import table
-from sitsr.model import Card, bundled_weights, fingerprint, open_model
+from sitsr.metrics import CONVENTIONS
+from sitsr.model import Model, bundled_weights, open_model
 from sitsr.series import InputError
 
+log = logging.getLogger(__name__)
 
-def run(  # noqa: PLR0913
-    data: Path,
-    out: Path,
-    weights: Path | None,
-    wanted: str | None,
-    *,
-    dates: int,
-    seed: int,
-    device: str,
-    progress: Callable[[int, int], None],
-) -> Path:
-    """Write table.md, scores.csv and a picture of every real pair; gives the table's path."""
-    path = weights or bundled_weights()
-    model = open_model(path, device)
-    systems = choose(systems_of(model, seed), wanted)
-    pairs = validation_pairs(data, model.card, dates) + real_pairs(data / "austria_pairs")
-    done = 0
+SAVE_EVERY = 20.0
+"""Seconds between two writings of the file of scores."""
 
-    def count(_: Row) -> None:
-        nonlocal done
-        done += 1
-        progress(done, len(systems) * len(pairs))
+FAMILY = ("psnr", "crps")
+"""Measures of the comparisons that are declared beforehand."""
 
-    rows = evaluate(systems, pairs, count)
-    out.mkdir(parents=True, exist_ok=True)
-    save_rows(rows, out / "scores.csv")
-    text = (
-        f"Model `{model.card.name}`, weights `{fingerprint(path)[:12]}`, seed {seed}, "
-        f"{dates} target dates a site, 16 members.\n\n" + table(rows, "bicubic", seed)
-    )
-    aside = out / "table.md.part"
-    aside.write_text(text)
-    aside.replace(out / "table.md")
-    for pair in pairs:
-        if pair.kind == REAL:
-            _picture(pair, systems, out / f"{pair.site.replace(' ', '-')}.png")
-    return out / "table.md"
+COMPETING = ("baseline", "system")
+"""Roles that further measures are taken of."""
+
+Key = tuple[str, str, str, str, int]
+Load = Callable[[Source], Pair]
 
 
-SHOWN = 64
-"""Side of what a picture shows, from the middle of the pair, low-resolution pixels."""
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of an evaluation."""
+
+    data: Path
+    out: Path
+    split: str = "all"
+    weights: Path | None = None
+    """Of the model that is evaluated; None for those that come with the package."""
+    systems: str | None = None
+    """Names of the model's systems to score, with commas between; None for all."""
+    outside: tuple[str, ...] = ()
+    """Systems from elsewhere: [NAME=]module:function, [NAME=]model.onnx, [NAME=]folder."""
+    against: str = "bicubic"
+    """The baseline that differences are taken from."""
+    main: str | None = None
+    """The system that controls are made from and examples show; None for the model's one step."""
+    seeds: tuple[int, ...] = (0,)
+    dates: int = 3
+    """Target dates a site."""
+    members: int = 16
+    """Samples of a system that samples."""
+    extra: tuple[str, ...] = ()
+    """"opensr", "lpips" and names of conventions: measures that are not always taken."""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.seeds or min(self.seeds) < 0:
+            raise InputError(f"seeds must be 0 or more, got {self.seeds}")
+        if self.members < 2:
+            raise InputError(f"members must be 2 or more to tell spread, got {self.members}")
+        if self.dates < 1:
+            raise InputError(f"dates must be 1 or more, got {self.dates}")
 
 
-def _picture(pair: Pair, systems: Mapping[str, System], path: Path) -> None:
-    """Sentinel-2, bicubic, the mean, one sample and the reference, side by side."""
-    made = {
-        name: systems[name](pair.series, pair.target)
-        for name in ("bicubic", "mean", "1 step")
-        if name in systems
-    }
-    images = {name: each.mean for name, each in made.items() if not len(each.samples)}
-    images |= {
-        f"a sample, {name}": each.samples[0] for name, each in made.items() if len(each.samples)
-    }
-    ready = prepare(pair)
-    rows, cols = ((side - SHOWN) // 2 for side in pair.series.grid.shape)
-    coarse = slice(rows, rows + SHOWN), slice(cols, cols + SHOWN)
-    fine = tuple(slice(part.start * pair.scale, part.stop * pair.scale) for part in coarse)
-    middle = replace(
-        ready,
-        series=pair.series.crop(*coarse),
-        reference=ready.reference[:, *fine],
-        clear=ready.clear[fine],
-    )
-    comparison_figure(middle, {name: image[:, *fine] for name, image in images.items()}, path)
+def run(plan: Plan, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Score, then write scores.parquet, table.md, report.html and a picture of every real pair.
 
-
-def validation_pairs(data: Path, card: Card, dates: int) -> list[Pair]:
-    """Scale-transfer pairs of the sites that the model's recipe set apart.
-
-    Each target date twice: with its own image in the series, and without.
+    Gives the folder back. scores.parquet grows while it goes on; the rest is written at the end.
     """
-    recipe = yaml.safe_load(card.recipe) or {}
-    sites = [name for name in recipe.get("validation", ()) if name.startswith("site")]
-    if not sites:
-        raise InputError(f"the recipe of {card.name} names no validation sites; give other weights")
-    archives = read_austria(data / recipe["austria"]["folder"], sites)
-    return [
-        pair
-        for held_out in (False, True)
-        for each in archives
-        for pair in scale_transfer_pairs(each, dates, scale=card.scale, held_out=held_out)
+    path = plan.weights or bundled_weights()
+    model = open_model(path, plan.device)
+    sources = sources_in(plan.data, plan.split, model.card, plan.dates)
+    load = _loader(sources)
+    entrants = entered(plan, model, version_of(path), sources, load)
+    keeper = Keeper(plan.out / "scores.parquet", _configuration(plan, model, version_of(path)))
+    try:
+        _score_all(plan, sources, load, entrants, keeper, progress)
+    finally:
+        keeper.save()
+    study = _study(plan, sources, entrants, keeper)
+    study = replace(study, examples=choose_examples(study, sources, entrants, load))
+    text = table(study.rows, study.against, study.controls, study.family, study.seed)
+    with written_aside(plan.out / "table.md") as aside:
+        aside.write_text(text, encoding="utf-8")
+    write_page(study, text, plan.out / "report.html")
+    _pictures(plan, sources, entrants, load)
+    return plan.out
+
+
+def extras(text: str | None) -> tuple[str, ...]:
+    """Names of further measures from "a,b"; "all" is every one that needs nothing installed."""
+    known = ("opensr", *CONVENTIONS)
+    if text is None:
+        return ()
+    names = known if text == "all" else tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in (*known, "lpips")]:
+        raise InputError(
+            f"{', '.join(unknown)} is not a measure that can be added; "
+            f"choose from all, {', '.join(known)}, lpips"
+        )
+    return names
+
+
+def entered(
+    plan: Plan, model: Model, weights: str, sources: Sequence[Source], load: Load
+) -> list[Entrant]:
+    """Everybody who competes, in the order of the tables."""
+    own = model_systems(model, weights, plan.members)
+    foreign = [
+        competitor(name, "system", system, version)
+        for name, system, version in (
+            outside(text, model.card.scale, model.card.bands) for text in plan.outside
+        )
     ]
+    all_systems = [*baselines(), *choose(own, plan.systems), *foreign]
+    names = [each.name for each in all_systems]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"{', '.join(sorted(twice))} is entered twice; give NAME=… another name")
+    main = _named(all_systems, _main(plan, all_systems))
+    _named(all_systems, plan.against)
+    return [*all_systems, *controls(main, sources, load), *oracles()]
+
+
+class Keeper:
+    """The rows scored so far, and the file that keeps them."""
+
+    def __init__(self, path: Path, configuration: Mapping[str, Any]) -> None:
+        self.path, self.configuration = path, dict(configuration)
+        self.rows: dict[Key, Row] = {}
+        self.saved = time.monotonic()
+        if path.exists():
+            rows, told = read_rows(path)
+            self.rows = {row.key: row for row in rows}
+            self.configuration |= _agreed(path, told, self.configuration)
+
+    def known(self, name: str, version: str) -> None:
+        """Note what a system's or a pair's answers depend on; refuse another under that name."""
+        versions = self.configuration.setdefault("versions", {})
+        if versions.setdefault(name, version) != version:
+            raise InputError(
+                f"{self.path} holds scores of another {name} ({versions[name]}, now {version}); "
+                "give another --out or remove the file"
+            )
+
+    def add(self, row: Row) -> None:
+        """Keep a row, and write the file from time to time."""
+        self.rows[row.key] = row
+        if time.monotonic() - self.saved > SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Write all rows."""
+        if self.rows:
+            save_rows(list(self.rows.values()), self.path, self.configuration)
+        self.saved = time.monotonic()
+
+
+def _score_all(
+    plan: Plan,
+    sources: Sequence[Source],
+    load: Load,
+    entrants: Sequence[Entrant],
+    keeper: Keeper,
+    progress: Callable[[int, int], None],
+) -> None:
+    for entrant in entrants:
+        keeper.known(entrant.name, entrant.version)
+    last: dict[tuple[str, int], tuple[Pair, Estimate]] = {}
+    total = len(sources) * len(entrants) * len(plan.seeds)
+    before: Source | None = None
+    for n, source in enumerate(sources):
+        same_site = before and (before.kind, before.site) == (source.kind, source.site)
+        previous = load(before) if same_site and before else None
+        missing = [
+            (entrant, seed)
+            for entrant in entrants
+            for seed in plan.seeds
+            if _key(entrant, source, seed) not in keeper.rows
+        ]
+        ready = prepare(load(source)) if missing else None
+        if ready is not None:
+            keeper.known(
+                f"{source.kind}, {source.site}, {source.patch}", fingerprint_of(load(source))
+            )
+        for m, (entrant, seed) in enumerate(missing):
+            assert ready is not None
+            if entrant.enters(ready.pair):
+                then = last.get((entrant.name, seed)) if previous else None
+                if previous and then is None:
+                    then = previous, _answer(entrant, previous, seed)[0]
+                row, estimate = score_one(entrant, ready, seed, then, plan.extra)
+                last[entrant.name, seed] = ready.pair, Estimate(estimate.mean, estimate.samples[:0])
+                keeper.add(row)
+            done = n * len(entrants) * len(plan.seeds)
+            progress(done + len(entrants) * len(plan.seeds) - len(missing) + m + 1, total)
+        before = source
+
+
+def score_one(
+    entrant: Entrant,
+    ready: Prepared,
+    seed: int,
+    before: tuple[Pair, Estimate] | None = None,
+    extra: Sequence[str] = (),
+) -> tuple[Row, Estimate]:
+    """One entrant on one prepared pair; before: the patch before it of the same site."""
+    pair = ready.pair
+    place = f"{entrant.name} on {pair.site}, {pair.patch}"
+    estimate, seconds = _answer(entrant, pair, seed)
+    try:
+        figures = score(ready, estimate, extra if entrant.role in COMPETING else ())
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    if before is not None and not pair.at_sensor:
+        figures["flicker"] = flicker(before[0], before[1].mean, pair, estimate.mean)
+    if entrant.cost is not None:
+        figures["mflop"] = entrant.cost(pair.task)
+    # A square kilometre at the true scale holds this many output pixels, whatever the pair's own.
+    per_km2 = (1000 * pair.scale / 10) ** 2
+    figures["seconds_km2"] = seconds * per_km2 / np.prod(estimate.mean.shape[1:])
+    if entrant.role == "oracle":
+        figures = {name: value for name, value in figures.items() if np.isfinite(value)}
+    row = Row(entrant.name, pair.site, pair.patch, pair.kind, seed, seconds, figures)
+    return row, estimate
+
+
+def _answer(entrant: Entrant, pair: Pair, seed: int) -> tuple[Estimate, float]:
+    """The estimate and the seconds that it took."""
+    start = time.perf_counter()
+    estimate = entrant.run(pair, seed)
+    seconds = time.perf_counter() - start
+    checked(entrant.name, pair.task, estimate)
+    return estimate, seconds
+
+
+def _key(entrant: Entrant, source: Source, seed: int) -> Key:
+    return entrant.name, source.kind, source.site, source.patch, seed
+
+
+def _study(
+    plan: Plan, sources: Sequence[Source], entrants: Sequence[Entrant], keeper: Keeper
+) -> Study:
+    rows = [
+        keeper.rows[key]
+        for source in sources
+        for entrant in entrants
+        for seed in plan.seeds
+        if (key := _key(entrant, source, seed)) in keeper.rows
+    ]
+    main = _main(plan, entrants)
+    named = {each.name: each for each in entrants}
+    claimed = [
+        main,
+        *(name for name in named if name.endswith(" mean") and _is_system(named[name])),
+    ]
+    claimed += [each.name for each in entrants if _is_system(each) and each.cost is None]
+    family = [
+        (name, plan.against, measure)
+        for name in dict.fromkeys(claimed)
+        for measure in FAMILY
+        if name != plan.against
+    ]
+    return Study(
+        rows=rows,
+        roles=roles(entrants),
+        controls={each.name: each.made_from for each in entrants if each.role == "control"},
+        against=plan.against,
+        main=main,
+        family=family,
+        configuration=keeper.configuration,
+        seed=plan.seeds[0],
+    )
+
+
+def _is_system(entrant: Entrant) -> bool:
+    return entrant.role == "system"
+
+
+def _main(plan: Plan, entrants: Iterable[Entrant]) -> str:
+    """The system that the study is about: as asked, else one step, else the last system."""
+    if plan.main is not None:
+        return plan.main
+    names = [each.name for each in entrants if each.role == "system"]
+    if not names:
+        raise InputError("there is no system to evaluate; name one with --systems or --system")
+    return next((name for name in names if name.endswith(" 1 step")), names[-1])
+
+
+def _named(entrants: Sequence[Entrant], name: str) -> Entrant:
+    for each in entrants:
+        if each.name == name:
+            return each
+    raise InputError(f"{name} does not compete; choose from {', '.join(e.name for e in entrants)}")
+
+
+def _configuration(plan: Plan, model: Model, weights: str) -> dict[str, Any]:
+    from sitsr import __version__
+
+    return {
+        "sitsr": __version__,
+        "model": model.card.name,
+        "weights": weights,
+        "made": f"{date.today()}",
+        "data": plan.data.resolve().name,
+        "split": plan.split,
+        "dates": plan.dates,
+        "members": plan.members,
+        "seeds": list(plan.seeds),
+        "extra": sorted(plan.extra),
+        "against": plan.against,
+        "command": _command(plan),
+    }
+
+
+def _command(plan: Plan) -> str:
+    words = ["sitsr evaluate --data DATA", f"--split {plan.split}", f"--dates {plan.dates}"]
+    words += [f"--members {plan.members}", f"--seeds {','.join(map(str, plan.seeds))}"]
+    words += [f"--systems '{plan.systems}'"] if plan.systems else []
+    words += [f"--system '{text}'" for text in plan.outside]
+    words += [f"--extra {','.join(plan.extra)}"] if plan.extra else []
+    return " ".join(words)
+
+
+def _agreed(path: Path, told: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of scores goes on with; refused if its rows were measured otherwise."""
+    for name in ("sitsr", "extra"):
+        if told.get(name) != asked[name]:
+            raise InputError(
+                f"{path} was made with {name} {told.get(name)}, this asks for {asked[name]}; "
+                "give another --out or remove the file"
+            )
+    return {"versions": dict(told.get("versions", {}))}
+
+
+def _loader(sources: Sequence[Source]) -> Load:
+    """Load with the last two pairs kept, which is what a walk through the sources asks for."""
+    kept: dict[int, Pair] = {}
+
+    def load(source: Source) -> Pair:
+        if id(source) not in kept:
+            while len(kept) > 1:
+                kept.pop(next(iter(kept)))
+            kept[id(source)] = source.load()
+        return kept[id(source)]
+
+    return load
+
+
+def _pictures(
+    plan: Plan, sources: Sequence[Source], entrants: Sequence[Entrant], load: Load
+) -> None:
+    """A PNG of every real pair: Sentinel-2, the baseline, the main system, the reference."""
+    for source in sources:
+        if source.kind != REAL:
+            continue
+        pair = prepare(load(source)).pair
+        images, _ = shown(pair, entrants, plan.against, _main(plan, entrants), plan.seeds[0])
+        path = plan.out / f"{source.patch.replace(' ', '-')}.png"
+        comparison_figure(middle(pair), images, path)
+
+
+def fingerprint_of(pair: Pair) -> str:
+    """What a pair's pixels are, in eight digits."""
+    code = 0
+    for part in (pair.series.images, pair.series.clear, pair.reference, pair.clear):
+        code = zlib.crc32(np.ascontiguousarray(part).tobytes(), code)
+    return f"{code:08x}"

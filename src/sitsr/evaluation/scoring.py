@@ -1,39 +1,29 @@
-"""One system on one pair: a real pair is brought together first, then every metric at once."""
+"""One estimate against one prepared pair: every measure at once."""
 
 from __future__ import annotations
 
-import logging
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from sitsr import metrics
-from sitsr.baselines import bicubic, median_bicubic, nearest, nearest_bicubic
-from sitsr.evaluation.rows import Row
-from sitsr.radiometry import (
-    degrade,
-    filled,
-    match,
-    match_contrast,
-    register,
-    shifted,
-    shifted_clear,
-)
-from sitsr.series import Booleans, Floats, InputError, Series
+from sitsr.datasets import Pair, Task
+from sitsr.evaluation.alignment import Prepared, at_low_resolution, days_away, observation
+from sitsr.series import Floats, InputError
 
-if TYPE_CHECKING:
-    from sitsr.datasets import Pair
+LEVELS = (50, 80, 90)
+"""Central intervals whose coverage is counted, per cent."""
 
-log = logging.getLogger(__name__)
+SHARES = tuple(range(10, 101, 10))
+"""Shares of the most certain pixels whose error the risk–coverage curve tells, per cent."""
 
-REAL = "real pair"
-"""The kind of pair whose reference comes from another sensor."""
+LOOKED_AT = 4
+"""Members whose texture and spectrum are measured; their mean is told."""
+
+PATCH = 8
+"""Side of the patches of the energy score, pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,180 +45,154 @@ class Estimate:
             raise InputError("one sample tells nothing of spread; draw two or more, or none")
 
 
-Fit = Callable[[Floats, Floats, Booleans], tuple[Floats, Floats]]
-
-System = Callable[[Series, date], Estimate]
-"""(series, target date) -> estimate. What else it needs is bound to it beforehand."""
+System = Callable[[Task, int], Estimate]
+"""(task, seed) -> estimate. A system never sees the reference."""
 
 
-def deterministic(image: Callable[[Series, date], Floats]) -> System:
+def deterministic(image: Callable[[Task], Floats]) -> System:
     """A system without samples, from a function that gives one image [C, scale·H, scale·W]."""
 
-    def system(series: Series, target: date) -> Estimate:
-        mean = image(series, target)
+    def system(task: Task, seed: int) -> Estimate:
+        mean = image(task)
         return Estimate(mean, np.empty((0, *mean.shape), np.float32))
 
     return system
 
 
-def baselines(scale: int) -> dict[str, System]:
-    """The systems that learn nothing, by name."""
-    return {
-        "bicubic": deterministic(partial(nearest_bicubic, scale=scale)),
-        "median bicubic": deterministic(partial(median_bicubic, scale=scale)),
-    }
+def score(ready: Prepared, estimate: Estimate, extra: Sequence[str] = ()) -> dict[str, float]:
+    """Every measure of an estimate, by the names of ``sitsr.evaluation.measures``.
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Alignment:
-    """What brings the reference of a real pair onto its series: first the shift, then the rest."""
-
-    dy: float
-    """High-resolution pixels down."""
-    dx: float
-    """High-resolution pixels to the right."""
-    gain: Floats
-    """[C]"""
-    offset: Floats
-    """[C] reflectance."""
-
-    def figures(self, bands: tuple[str, ...]) -> dict[str, float]:
-        """The same as named numbers, to stand beside the scores."""
-        gain = {f"gain_{band}": float(g) for band, g in zip(bands, self.gain, strict=True)}
-        offset = {f"offset_{band}": float(o) for band, o in zip(bands, self.offset, strict=True)}
-        return {"shift_rows": self.dy, "shift_cols": self.dx, **gain, **offset}
-
-
-def align(pair: Pair) -> Alignment:
-    """One shift, and one gain and offset a band, from the pair alone: no system has a say.
-
-    The reference is laid on the bicubic image of the nearest clear dates; gain and offset are
-    fitted at low resolution, between it as the sensor would see it and what the sensor saw.
+    What cannot be told is left out: measures of spread where nothing was sampled (the CRPS is
+    then the mean absolute error), consistency where the target date itself was not seen. Where the
+    reference is what the sensor saw, the estimate is degraded first, and only errors are told.
+    extra: names of conventions (``sitsr.metrics.CONVENTIONS``), and "lpips".
     """
-    lr = nearest(pair.series, pair.target)
-    ever = np.asarray(pair.series.clear.any(axis=0), bool)
-    near = pair.clear & np.kron(ever, np.ones((pair.scale, pair.scale), bool))
-    limit = 2 * pair.scale
-    dy, dx = register(pair.reference, bicubic(lr, pair.scale), near, limit)
-    if max(abs(dy), abs(dx)) >= limit:
-        log.warning("%s: the shift %.1f, %.1f is the most that was searched", pair.site, dy, dx)
-    gain, offset = _fitted(pair, dy, dx, match)
-    if min(gain) <= 0:
-        log.warning("%s: a gain of %.2f; the two images do not match", pair.site, min(gain))
-    return Alignment(dy, dx, gain, offset)
-
-
-def at_equal_contrast(pair: Pair, alignment: Alignment) -> Alignment:
-    """The same shift, with gains that give the reference the contrast of the series at 10 m."""
-    gain, offset = _fitted(pair, alignment.dy, alignment.dx, match_contrast)
-    return replace(alignment, gain=gain, offset=offset)
-
-
-def _fitted(pair: Pair, dy: float, dx: float, fit: Fit) -> tuple[Floats, Floats]:
-    """Gain and offset of the shifted reference, seen as the sensor would, against the series."""
-    reference, clear = _moved(pair, dy, dx)
-    widest = (max(pair.sensor_sigma),)
-    whole = degrade(clear[None].astype(np.float32), pair.scale, widest)[0] > 0.999
-    observed = degrade(reference, pair.scale, pair.sensor_sigma, clear)
-    ever = np.asarray(pair.series.clear.any(axis=0), bool)
-    return fit(observed, nearest(pair.series, pair.target), whole & ever)
-
-
-def aligned(pair: Pair, alignment: Alignment) -> Pair:
-    """The pair with its reference shifted and brought to the radiometry of the series."""
-    reference, clear = _moved(pair, alignment.dy, alignment.dx)
-    gain, offset = alignment.gain[:, None, None], alignment.offset[:, None, None]
-    return replace(pair, reference=gain * reference + offset, clear=clear)
-
-
-def prepare(pair: Pair) -> Pair:
-    """The pair ready to be scored: aligned if it is real, and as it is otherwise."""
-    return aligned(pair, align(pair)) if pair.kind == REAL else pair
-
-
-def score(pair: Pair, estimate: Estimate) -> dict[str, float]:
-    """Every metric of an estimate, on a pair that is prepared.
-
-    psnr, ssim, mae, detail of the mean (see sitsr.metrics); consistency: rmse, in reflectance, of
-    the mean as the sensor would see it against what was seen clear on the target date itself;
-    crps, coverage90, spread_skill of the samples; sample_psnr: the mean over the samples. Without
-    samples the CRPS is the mean absolute error and the other three are NaN.
-    """
-    mean, reference, clear = estimate.mean, pair.reference, pair.clear
-    if mean.shape != reference.shape:
-        raise InputError(
-            f"the estimate is {list(mean.shape)} but its reference {list(reference.shape)}; "
-            f"give one image of {pair.scale} times the rows and columns of the series"
-        )
+    pair = ready.pair
+    mean, reference, clear = _comparable(pair, estimate.mean), pair.reference, pair.clear
     scores = {
         "psnr": metrics.psnr(mean, reference, clear),
-        "ssim": metrics.ssim(mean, reference, clear),
         "mae": metrics.mae(mean, reference, clear),
-        "detail": metrics.detail_correlation(mean, reference, clear),
-        "consistency": _consistency(pair, mean),
+        "rmse": metrics.rmse(mean, reference, clear),
+        "gap_days": days_away(pair),
+        **_colour(pair, mean),
     }
-    return scores | _ensemble(estimate.samples, reference, clear, scores["mae"])
+    if not pair.at_sensor:
+        scores |= _structure(ready, mean) | _by_sensor(ready, mean) | _others(ready, mean, extra)
+    if len(estimate.samples):
+        samples = np.stack([_comparable(pair, each) for each in estimate.samples])
+        scores |= _ensemble(pair, mean, samples, scores["psnr"])
+    else:
+        scores["crps"] = scores["mae"]
+    return scores | ready.figures
 
 
-def evaluate(
-    systems: Mapping[str, System],
-    pairs: Iterable[Pair],
-    progress: Callable[[Row], object] = lambda row: None,
-) -> list[Row]:
-    """Every system on every pair; progress is told each row as it is done."""
-    rows = []
-    for index, pair in enumerate(pairs):
-        figures: dict[str, float] = {}
-        contrasted = None
-        if pair.kind == REAL:
-            alignment = align(pair)
-            figures = alignment.figures(pair.series.bands)
-            contrasted = aligned(pair, at_equal_contrast(pair, alignment))
-            pair = aligned(pair, alignment)
-        for name, system in systems.items():
-            start = time.perf_counter()
-            estimate = system(pair.series, pair.target)
-            seconds = time.perf_counter() - start
-            scores = score(pair, estimate)
-            if contrasted is not None:
-                scores["psnr_contrast"] = metrics.psnr(
-                    estimate.mean, contrasted.reference, contrasted.clear
-                )
-            rows.append(Row(name, pair.site, pair.kind, index, seconds, scores | figures))
-            progress(rows[-1])
-    return rows
+def _comparable(pair: Pair, image: Floats) -> Floats:
+    return at_low_resolution(pair, image) if pair.at_sensor else image
 
 
-def _moved(pair: Pair, dy: float, dx: float) -> tuple[Floats, Booleans]:
-    """The reference shifted, and where it then lies on ground that the series shows."""
-    seen = np.kron(pair.series.clear.any(axis=0), np.ones((pair.scale, pair.scale), bool))
-    return (
-        shifted(filled(pair.reference, pair.clear), dy, dx),
-        shifted_clear(pair.clear, dy, dx) & np.asarray(seen, bool),
-    )
+def _colour(pair: Pair, mean: Floats) -> dict[str, float]:
+    reference, clear, bands = pair.reference, pair.clear, pair.series.bands
+    bias = metrics.band_bias(mean, reference, clear)
+    scores = {f"bias_{band}": float(value) for band, value in zip(bands, bias, strict=True)}
+    scores["sam"] = metrics.sam(mean, reference, clear)
+    scores["ergas"] = metrics.ergas(mean, reference, clear, pair.scale)
+    if {"B04", "B08"} <= set(bands):
+        red, nir = bands.index("B04"), bands.index("B08")
+        scores["ndvi_error"] = metrics.ndvi_error(mean, reference, clear, red, nir)
+    return scores
 
 
-def _consistency(pair: Pair, mean: Floats) -> float:
-    if pair.target not in pair.series.dates:
-        return math.nan
-    when = pair.series.dates.index(pair.target)
-    known = np.asarray(np.isfinite(mean).all(axis=0), bool)
-    again = degrade(mean, pair.scale, pair.sensor_sigma, known)
-    seen = pair.series.clear[when] & np.isfinite(again).all(axis=0)
-    if not seen.any():
-        return math.nan
-    return metrics.consistency_rmse(again, pair.series.images[when], seen)
-
-
-def _ensemble(
-    samples: Floats, reference: Floats, clear: Booleans, error: float
-) -> dict[str, float]:
-    if not len(samples):
-        nothing = dict.fromkeys(("coverage90", "spread_skill", "sample_psnr"), math.nan)
-        return {"crps": error, **nothing}
+def _structure(ready: Prepared, mean: Floats) -> dict[str, float]:
+    """Likeness of forms, and registered errors: the reference is moved, once for all systems."""
+    pair = ready.pair
+    reference, clear = pair.reference, pair.clear
+    pixel = abs(pair.series.grid.transform.a) / pair.scale
+    moved, valid = metrics.moved(reference, clear, ready.shift)
+    own = metrics.best_shift(mean, reference, clear, float(pair.scale))
     return {
-        "crps": metrics.fair_crps(samples, reference, clear),
-        "coverage90": metrics.coverage(samples, reference, clear, 0.9),
-        "spread_skill": metrics.spread_skill(samples, reference, clear),
-        "sample_psnr": float(np.mean([metrics.psnr(s, reference, clear) for s in samples])),
+        "ssim": metrics.ssim(mean, reference, clear),
+        "cpsnr": metrics.cpsnr(mean, moved, valid),
+        "cssim": metrics.cssim(mean, moved, valid),
+        "cpsnr_own": metrics.cpsnr(mean, reference, clear, own),
+        "detail": metrics.detail_correlation(mean, reference, clear),
+        "resolution": metrics.effective_resolution(mean, reference, clear, pixel),
+        "spectrum_error": metrics.spectrum_error(mean, reference, clear, pair.scale),
+        "texture": metrics.texture_distance(mean, reference, clear),
     }
+
+
+def _by_sensor(ready: Prepared, mean: Floats) -> dict[str, float]:
+    """Consistency with what was seen that day, and the error at equal contrast of real pairs."""
+    scores = {}
+    if ready.contrasted is not None:
+        other = ready.contrasted
+        scores["psnr_contrast"] = metrics.psnr(mean, other.reference, other.clear)
+    seen_then = observation(ready.pair)
+    if seen_then is not None:
+        lr, clear = seen_then
+        again = at_low_resolution(ready.pair, mean)
+        known = clear & np.isfinite(again).all(axis=0)
+        if known.any():
+            scores["consistency"] = metrics.consistency_rmse(again, lr, known)
+    return scores
+
+
+def _others(ready: Prepared, mean: Floats, extra: Sequence[str]) -> dict[str, float]:
+    """What other projects measure, under their names; against the image of the nearest dates."""
+    from sitsr.baselines import nearest
+
+    pair = ready.pair
+    lr = nearest(pair.series, pair.target)
+    named = [name for name in extra if name in metrics.CONVENTIONS]
+    red, green, blue = (pair.series.bands.index(band) for band in ("B04", "B03", "B02"))
+    order = red, green, blue
+    scores: dict[str, float] = {}
+    if "opensr" in extra:
+        scores |= metrics.opensr(lr, mean, pair.reference, pair.clear, rgb=order)
+    if named:
+        scores |= metrics.conventions(mean, pair.reference, pair.clear, lr, named, rgb=order)
+    if "lpips" in extra:
+        scores["lpips"] = metrics.lpips_distance(mean, pair.reference, pair.clear, order)
+    return scores
+
+
+def _ensemble(pair: Pair, mean: Floats, samples: Floats, of_mean: float) -> dict[str, float]:
+    reference, clear = pair.reference, pair.clear
+    spread = samples.std(axis=0, ddof=1)
+    of_sample = float(np.mean([metrics.psnr(each, reference, clear) for each in samples]))
+    counts = metrics.rank_counts(samples, reference, clear)
+    risks = metrics.risk_coverage(mean, spread, reference, clear, [s / 100 for s in SHARES])
+    scores = {
+        "crps": metrics.fair_crps(samples, reference, clear),
+        "spread_skill": metrics.spread_skill(samples, reference, clear),
+        "ause": metrics.ause(mean, spread, reference, clear),
+        "sample_psnr": of_sample,
+        "sample_drop": of_mean - of_sample,
+        **{f"coverage{n}": metrics.coverage(samples, reference, clear, n / 100) for n in LEVELS},
+        **{f"risk_{n}": float(risk) for n, risk in zip(SHARES, risks, strict=True)},
+        **{f"rank_{n:02}": float(count) for n, count in enumerate(counts)},
+    }
+    if not pair.at_sensor:
+        scores["energy"] = metrics.energy_score(samples, reference, clear, PATCH)
+        looks = [dict(_looks(pair, each)) for each in samples[:LOOKED_AT]]
+        scores |= {name: float(np.mean([look[name] for look in looks])) for name in looks[0]}
+    return scores
+
+
+def _looks(pair: Pair, sample: Floats) -> Iterator[tuple[str, float]]:
+    reference, clear = pair.reference, pair.clear
+    yield "sample_texture", metrics.texture_distance(sample, reference, clear)
+    yield "sample_spectrum_error", metrics.spectrum_error(sample, reference, clear, pair.scale)
+
+
+def flicker(before: Pair, estimate_then: Floats, pair: Pair, estimate: Floats) -> float:
+    """What two estimates of one site changed on ground that did not change; NaN if all did."""
+    if before.at_sensor or before.reference.shape != pair.reference.shape:
+        return math.nan
+    clear = before.clear & pair.clear
+    if not clear.any():
+        return math.nan
+    still = metrics.unchanged(before.reference, pair.reference, clear)
+    if not still.any():
+        return math.nan
+    return metrics.flicker(estimate_then, estimate, before.reference, pair.reference, still)

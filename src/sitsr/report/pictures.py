@@ -21,7 +21,7 @@ def data_uri(picture: Image.Image, form: str, quality: int = 88) -> str:
     buffer = BytesIO()
     if form == "JPEG":
         # Subsampled colour would smear the very detail that the page is there to show.
-        picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
     else:
         picture.save(buffer, "PNG", optimize=True)
     return f"data:image/{form.lower()};base64,{b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,304 @@
+"""Who competes: baselines, a model in its ways of answering, negative controls, oracles.
+
+baseline   learns nothing
+system     what the study is about, or what it is compared with
+control    a system that was tampered with; a measure that prefers it is not to be trusted
+oracle     is shown the reference, and so says how much room there is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sitsr.baselines import linear_bicubic, mean_bicubic, median_bicubic, nearest, nearest_bicubic
+from sitsr.datasets import REAL, Pair, Source, Task
+from sitsr.evaluation.scoring import Estimate, System, deterministic
+from sitsr.evaluation.study import Role
+from sitsr.metrics import random_phase_texture
+from sitsr.series import Floats, InputError, Series
+
+if TYPE_CHECKING:
+    from sitsr.inference import Settings
+    from sitsr.model import Model
+
+STEPS = (1, 2, 4, 32)
+"""Network calls a sample that are compared."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entrant:
+    """One line of the tables."""
+
+    name: str
+    role: Role
+    run: Callable[[Pair, int], Estimate]
+    """(pair, seed) -> estimate; only an oracle or a control looks at the reference."""
+    version: str
+    """What its answers depend on besides pair and seed: a hash of weights or of a file."""
+    made_from: str = ""
+    """What a control tampers with."""
+    cost: Callable[[Task], float] | None = None
+    """MFLOP an output pixel, mean and one sample; None where nobody counts."""
+    enters: Callable[[Pair], bool] = lambda pair: True
+    """Whether it has anything to say about a pair."""
+
+
+def competitor(name: str, role: Role, system: System, version: str) -> Entrant:
+    """An entrant from a system, which sees the task and never the reference."""
+    return Entrant(name, role, lambda pair, seed: system(pair.task, seed), version)
+
+
+def baselines() -> list[Entrant]:
+    """What learns nothing, simplest first."""
+    named = {
+        "bicubic": nearest_bicubic,
+        "median bicubic": median_bicubic,
+        "mean bicubic": mean_bicubic,
+        "linear bicubic": linear_bicubic,
+    }
+    return [
+        competitor(name, "baseline", deterministic(partial(_enlarged, image)), "1")
+        for name, image in named.items()
+    ]
+
+
+def _enlarged(image: Callable[..., Floats], task: Task) -> Floats:
+    return image(task.series, task.target, task.scale)
+
+
+def model_systems(model: Model, weights: str, members: int) -> list[Entrant]:
+    """A model's mean, its mean from one date alone, and its samples at several numbers of steps."""
+    from sitsr.evaluation.costs import mflop_per_pixel
+    from sitsr.inference import Settings
+
+    usual = Settings(samples=0)
+    name = model.card.name if model.card.name != "default" else "sitsr"
+
+    def entrant(
+        says: str, run: Callable[[Task, Settings], Estimate], settings: Settings
+    ) -> Entrant:
+        return replace(
+            competitor(
+                f"{name} {says}",
+                "system",
+                lambda task, seed: run(task, replace(settings, seed=seed)),
+                f"{weights} samples={settings.samples} steps={settings.steps}",
+            ),
+            cost=lambda task: mflop_per_pixel(
+                model,
+                1 if run is one else len(task.series.dates),
+                settings.steps if settings.samples else 0,
+            ),
+        )
+
+    every, one = partial(_of_model, model), partial(_one_date, model)
+    made = [entrant("one date", one, usual), entrant("mean", every, usual)]
+    for steps in STEPS:
+        drawing = replace(usual, samples=members, steps=steps)
+        made.append(entrant(f"{steps} step{'s' * (steps > 1)}", every, drawing))
+    return made
+
+
+def controls(
+    honest: Entrant, sources: Sequence[Source], load: Callable[[Source], Pair]
+) -> list[Entrant]:
+    """Negative controls made from one honest system.
+
+    dates shuffled         the other frames keep their images and change their days
+    one frame repeated     the other frames show what the nearest one shows
+    frames of another site the other frames show other ground
+    random texture         its mean with texture of the right spectrum in random places
+    """
+
+    several = len({each.site for each in sources}) > 1
+
+    def tampered(
+        name: str, tamper: Callable[[Pair, int], Series], enters: Callable[[Pair], bool] = _many
+    ) -> Entrant:
+        def run(pair: Pair, seed: int) -> Estimate:
+            made = honest.run(replace(pair, series=tamper(pair, seed)), seed)
+            return everywhere(made, pair)
+
+        return replace(
+            honest, name=name, role="control", run=run, made_from=honest.name, enters=enters
+        )
+
+    return [
+        tampered("dates shuffled", shuffled),
+        tampered("one frame repeated", repeated),
+        tampered(
+            "frames of another site",
+            partial(foreign, sources=sources, load=load),
+            lambda pair: several and _many(pair),
+        ),
+        replace(
+            honest,
+            name="random texture",
+            role="control",
+            run=partial(textured, honest),
+            made_from=honest.name,
+            enters=_fine,
+        ),
+    ]
+
+
+def oracles() -> list[Entrant]:
+    """For references of another sensor: the reference itself, and made consistent with the series.
+
+    The first tells how far the reference contradicts what was seen, the second how well a system
+    can do that keeps what was seen.
+    """
+    return [
+        Entrant("reference", "oracle", _reference, "1", enters=_real),
+        Entrant("reference, consistent", "oracle", _consistent, "1", enters=_real),
+    ]
+
+
+def shuffled(pair: Pair, seed: int) -> Series:
+    """The series with the days of all frames but the target's own in another order."""
+    others = _others(pair)
+    order = np.random.default_rng((seed, len(others))).permutation(len(others))
+    if len(others) > 1 and (order == np.arange(len(others))).all():
+        order = np.roll(order, 1)
+    frames = np.arange(len(pair.series.dates))
+    frames[others] = np.array(others)[order]
+    return replace(pair.series, images=pair.series.images[frames], clear=pair.series.clear[frames])
+
+
+def repeated(pair: Pair, seed: int) -> Series:
+    """The series with every frame showing what the nearest clear date shows."""
+    series = pair.series
+    image = nearest(series, pair.target)
+    ever = np.broadcast_to(series.clear.any(axis=0), series.clear.shape)
+    return replace(
+        series, images=np.broadcast_to(image, series.images.shape).copy(), clear=ever.copy()
+    )
+
+
+def foreign(
+    pair: Pair, seed: int, *, sources: Sequence[Source], load: Callable[[Source], Pair]
+) -> Series:
+    """The series with all frames but the target's own taken from another site."""
+    elsewhere = [each for each in sources if each.site != pair.site]
+    if not elsewhere:
+        raise InputError(f"{pair.site} is the only site, so no frame of another can be had")
+    other = load(elsewhere[seed % len(elsewhere)]).series.select(pair.series.bands)
+    rows, cols = pair.series.clear.shape[1:]
+    frames = np.arange(len(pair.series.dates)) % len(other.dates)
+    taken = _filling(other.images[frames], rows, cols), _filling(other.clear[frames], rows, cols)
+    images, clear = pair.series.images.copy(), pair.series.clear.copy()
+    mixed = _others(pair)
+    images[mixed], clear[mixed] = taken[0][mixed], taken[1][mixed]
+    return replace(pair.series, images=images, clear=clear)
+
+
+def textured(honest: Entrant, pair: Pair, seed: int) -> Estimate:
+    """The honest mean with texture of the spectrum of its own error, in random places."""
+    made = honest.run(pair, seed)
+    missing = np.where(pair.clear, pair.reference - made.mean, 0).astype(np.float32)
+    chance = np.random.default_rng((seed, 1))
+    count = max(len(made.samples), 2)
+    textures = np.stack([random_phase_texture(missing, chance) for _ in range(count)])
+    samples = (made.mean + textures).astype(np.float32)
+    return Estimate(samples[0], samples if len(made.samples) else samples[:0])
+
+
+def choose(entrants: Sequence[Entrant], wanted: str | None) -> list[Entrant]:
+    """The systems named in "A,B,…" or all; baselines, controls and oracles are always in."""
+    if wanted is None:
+        return list(entrants)
+    names = [name.strip() for name in wanted.split(",")]
+    known = [each.name for each in entrants]
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"{', '.join(unknown)} is not a system; choose from {', '.join(known)}")
+    return [each for each in entrants if each.role != "system" or each.name in names]
+
+
+def roles(entrants: Sequence[Entrant]) -> Mapping[str, Role]:
+    """The role of every entrant, by name."""
+    return {each.name: each.role for each in entrants}
+
+
+def version_of(path: Path) -> str:
+    """Twelve digits of the SHA-256 of a file."""
+    from sitsr.model import fingerprint
+
+    return fingerprint(path)[:12]
+
+
+def _of_model(model: Model, task: Task, settings: Settings) -> Estimate:
+    from sitsr.inference import super_resolve
+
+    made = super_resolve(task.series, task.target, model, settings)
+    return Estimate(made.mean, made.samples)
+
+
+def _one_date(model: Model, task: Task, settings: Settings) -> Estimate:
+    """The same network given the image nearest to the target date alone."""
+    near = int(np.abs(task.series.days_from(task.target)).argmin())
+    made = _of_model(model, replace(task, series=task.series.keep([near])), settings)
+    return everywhere(made, task)
+
+
+def everywhere(made: Estimate, task: Task) -> Estimate:
+    """The estimate with bicubic interpolation of the whole series where it says nothing.
+
+    Ground that a shortened series does not show is judged on what can be said of it.
+    """
+    fallback = nearest_bicubic(task.series, task.target, task.scale)
+    return Estimate(
+        *(np.where(np.isnan(each), fallback, each) for each in (made.mean, made.samples))
+    )
+
+
+def _others(pair: Pair) -> list[int]:
+    return [n for n, day in enumerate(pair.series.dates) if day != pair.target]
+
+
+def _filling(frames: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:
+    """Frames [T, ..., h, w] repeated and cut to rows × cols."""
+    down = np.arange(rows) % frames.shape[-2]
+    across = np.arange(cols) % frames.shape[-1]
+    return frames[..., down[:, None], across]
+
+
+def _reference(pair: Pair, seed: int) -> Estimate:
+    return Estimate(pair.reference, np.empty((0, *pair.reference.shape), np.float32))
+
+
+def _consistent(pair: Pair, seed: int) -> Estimate:
+    import torch
+
+    from sitsr.consistency import project
+    from sitsr.evaluation.alignment import observation
+
+    seen = observation(pair)
+    image = np.where(
+        pair.clear, pair.reference, nearest_bicubic(pair.series, pair.target, pair.scale)
+    )
+    if seen is None:
+        return _reference(replace(pair, reference=image), seed)
+    lr, clear = (torch.from_numpy(np.ascontiguousarray(part)) for part in seen)
+    mended = project(
+        torch.from_numpy(image[None]), lr[None], clear[None, None].float(), pair.sensor_sigma
+    )
+    return _reference(replace(pair, reference=mended[0].numpy()), seed)
+
+
+def _many(pair: Pair) -> bool:
+    return pair.at_sensor or len(pair.series.dates) > 1
+
+
+def _fine(pair: Pair) -> bool:
+    return not pair.at_sensor
+
+
+def _real(pair: Pair) -> bool:
+    return pair.kind == REAL
