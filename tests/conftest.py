@@ -26,7 +26,11 @@ M = TypeVar("M", bound=torch.nn.Module)
 BANDS = ("B02", "B03", "B04", "B08")
 SIGMA = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
 TARGET = date(2021, 7, 18)
-SMALL = {"width": 8, "frame_blocks": 1, "trunk_blocks": 1, "flow_width": 8, "flow_blocks": 2}
+SMALL = {
+    "width": 8,
+    "encoder_settings": {"frame_blocks": 1, "trunk_blocks": 1},
+    "generator_settings": {"width": 8, "blocks": 2},
+}
 
 
 def perturbed(module: M, seed: int = 0) -> M:

@@ -2,6 +2,8 @@
 scored again; scores of other weights or other data do not mix; a lacking answer is named."""
 
 import json
+import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import rasterio
 
 from conftest import BANDS, landscape, make_model, make_series
+from sitsr import cli
 from sitsr.evaluation import Plan, extras, read_rows, run
 from sitsr.evaluation import bench as the_bench
 from sitsr.model import save_model
@@ -179,3 +182,27 @@ def test_the_configuration_can_be_read_as_json(whole):
     _, configuration = read_rows(whole / "scores.parquet")
     assert json.loads(json.dumps(configuration)) == configuration
     assert configuration["versions"]["bicubic"] == "1"
+
+
+def test_pairs_written_by_the_command_line_score_the_same(
+    whole, data, weights, tmp_path, monkeypatch
+):
+    level = logging.getLogger("sitsr").level
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["sitsr", "-q", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert not left.value.code
+        for name in ("sitsr", "sitsr.inference"):
+            logging.getLogger(name).setLevel(level)
+
+    call("pairs", "--data", data, "--dates", 2, "--weights", weights, "--out", tmp_path / "pairs")
+    told = ("--weights", weights, "--systems", "small mean", "--members", 4, "--main", "small mean")
+    call("evaluate", "--data", tmp_path / "pairs", *told, "--out", tmp_path / "out")
+    before = {row.key: row.figures["psnr"] for row in read_rows(whole / "scores.parquet")[0]}
+    rows, _ = read_rows(tmp_path / "out" / "scores.parquet")
+    own = {row.key: row.figures["psnr"] for row in rows if row.system in ("bicubic", "small mean")}
+    assert len(own) > 10
+    for key, psnr in own.items():
+        assert psnr == pytest.approx(before[key], abs=1e-6)

@@ -187,7 +187,7 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     first, again = make_batches(), make_batches()
     for number in (5, 0, 11, 5):
         for one, other in zip(first[number], again[number], strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0)
+            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(first[0].hr[:1, :, :8], first[1].hr[:1, :, :8])
     assert not torch.equal(first[0].hr[:1, :, :8], make_batches(seed=2)[0].hr[:1, :, :8])
 
@@ -195,10 +195,11 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
 def test_batches_have_the_shapes_they_promise() -> None:
     sides, lengths = set(), set()
     for number in range(12):
-        images, clear, days, hr, weight = make_batches()[number]
+        images, clear, days, hr, weight, season = make_batches()[number]
         b, t, c, h, w = images.shape
         assert clear.shape == (b, t, h, w) and clear.dtype == torch.bool
         assert days.shape == (b, t) and days.dtype == images.dtype == hr.dtype == torch.float32
+        assert season.shape == (b,) and not (season < 0).any() and not (season > 1).any()
         assert hr.shape == weight.shape == (b, c, SCALE * h, SCALE * w)
         assert all(each.isfinite().all() for each in (images, days, hr, weight))
         assert {0.0, 1.0} >= set(weight.unique().tolist())

@@ -407,10 +407,14 @@ def test_bad_input_is_named():
         "mine.*\\[3, 18, 23\\]": lambda: run(lambda task: image),
         "mine.*median of 2": lambda: run(lambda task: 10_000 * pair.reference),
         "mine on valley, seed 0: estimate is NaN": lambda: run(lambda task: holes),
-        "the only site": lambda: controls(baselines()[0], [at_hand(pair)], lambda s: s.load())[
-            2
-        ].run(pair, 0),
     }
     for message, call in calls.items():
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_a_series_of_one_site_has_no_frames_of_another():
+    names = [
+        each.name for each in controls(baselines()[0], [at_hand(make_pair())], lambda s: s.load())
+    ]
+    assert names == ["dates shuffled", "one frame repeated", "random texture"]

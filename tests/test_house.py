@@ -26,7 +26,9 @@ HOUSE: dict[str, set[str]] = {
     "denoisers": TORCH,
     "diffusion": TORCH,
     "consistency": TORCH,
+    "generators": TORCH,
     "model": TORCH | {"safetensors"},
+    "methods": set(),
     "baselines": {"scipy", "torch"},
     "scenes": FILES,
     "datasets": {"rasterio", "xarray", "scipy", "torch"},
@@ -41,7 +43,7 @@ HOUSE: dict[str, set[str]] = {
 EVERYWHERE = {"numpy", "odc", "sitsr", "__future__", *sys.stdlib_module_names}
 HEAVY = {"torch", "lightning"}
 """Imported when a module is only where these stand for what it does."""
-MAY_BE_HEAVY = {"encoders", "denoisers", "diffusion", "consistency", "model"} | {
+MAY_BE_HEAVY = {"encoders", "denoisers", "diffusion", "consistency", "generators", "model"} | {
     *("datasets", "training", "inference"),
 }
 

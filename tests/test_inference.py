@@ -47,7 +47,10 @@ def test_the_answer_does_not_depend_on_the_tiles(model: Model, steps: int) -> No
 
 
 def test_tiny_tiles_of_a_shallow_model_see_enough_as_well() -> None:
-    shallow = make_model(frame_blocks=0, trunk_blocks=0, flow_blocks=1)
+    shallow = make_model(
+        encoder_settings={"frame_blocks": 0, "trunk_blocks": 0},
+        generator_settings={"width": 8, "blocks": 1},
+    )
     series = make_series((33, 41), days=(-9, 0, 30))
     same(run(series, shallow, tile=5), run(series, shallow, tile=1000), tolerance=2e-6)
 
@@ -93,7 +96,7 @@ def answers(model: Model, frames: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor
         estimate: Estimate = model(*frames)
         chance = torch.Generator().manual_seed(5)
         noise = torch.randn(B, *estimate.mean.shape[1:], generator=chance)
-        drawn = model.sample(estimate, noise[: len(estimate.mean)], 2)
+        drawn = model.sample(estimate, lambda field: noise[: len(estimate.mean)], 2)
     return estimate.mean, estimate.spread, drawn
 
 
@@ -153,8 +156,8 @@ def test_a_margin_of_nodata_is_the_outside_of_the_picture(model: Model) -> None:
         close(padded.mean[cut], plain.mean)
         close(padded.spread[cut], plain.spread)
         for steps in (1, 3):
-            drawn = model.sample(plain, noise[cut], steps)
-            close(model.sample(padded, noise, steps)[cut], drawn)
+            drawn = model.sample(plain, lambda field: noise[cut], steps)
+            close(model.sample(padded, lambda field: noise, steps)[cut], drawn)
 
 
 # ------------------------------------------------------------- dates and gaps

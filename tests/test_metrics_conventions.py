@@ -385,7 +385,7 @@ def made_rows() -> list[Row]:
     """Two sites of two and one patches, scored so that the means are plain to see."""
     values = {
         "bicubic": {"a": (30.0, 32.0), "b": (40.0,)},
-        "mean": {"a": (31.0, 35.0), "b": (44.0,)},
+        "sitsr mean": {"a": (31.0, 35.0), "b": (44.0,)},
     }
     return [
         Row(

@@ -154,7 +154,7 @@ def test_an_untrained_model_draws_white_residuals_of_its_spread(steps: int) -> N
     with torch.no_grad():
         estimate = model(images, clear, days + 1)  # no image of the day: nothing is projected
         noise = white()
-        drawn = model.sample(estimate, noise, steps)
+        drawn = model.sample(estimate, lambda field: noise, steps)
     assert not estimate.measured.any()
     torch.testing.assert_close(drawn, estimate.mean + estimate.spread * noise)
 
@@ -166,7 +166,7 @@ def test_shapes_follow_the_scale(scale: int) -> None:
     fine = (B, C, scale * H, scale * W)
     assert estimate.mean.shape == estimate.spread.shape == fine
     assert estimate.measured.shape == (B, 1, H, W)
-    assert model.sample(estimate, white(scale=scale), 2).shape == fine
+    assert model.sample(estimate, lambda field: white(scale=scale), 2).shape == fine
     assert float(estimate.spread.min()) >= LEAST_SPREAD - 1e-9
     assert float(estimate.spread.max()) <= MOST_SPREAD
 
@@ -182,18 +182,26 @@ def test_one_step_uses_the_generator_and_more_the_flow() -> None:
     model = make_model()
     estimate = model(*frames())
     called: list[str] = []
-    for name in ("flow", "generator"):
-        getattr(model, name).register_forward_hook(lambda *_, name=name: called.append(name))
-    model.sample(estimate, white(), 1)
-    assert called == ["generator"]
-    model.sample(estimate, white(), 3)
-    assert called == ["generator", *["flow"] * 3]
+    for name in ("flow", "one_step"):
+        getattr(model.generator, name).register_forward_hook(
+            lambda *_, name=name: called.append(name)
+        )
+    model.sample(estimate, lambda field: white(), 1)
+    assert called == ["one_step"]
+    model.sample(estimate, lambda field: white(), 3)
+    assert called == ["one_step", *["flow"] * 3]
 
 
 CARDS = {
     "small": make_card(),
-    "no blocks": make_card(frame_blocks=0, trunk_blocks=0, flow_blocks=1),
-    "long flow": make_card(frame_blocks=0, trunk_blocks=1, flow_blocks=3),
+    "no blocks": make_card(
+        encoder_settings={"frame_blocks": 0, "trunk_blocks": 0},
+        generator_settings={"width": 8, "blocks": 1},
+    ),
+    "long flow": make_card(
+        encoder_settings={"frame_blocks": 0, "trunk_blocks": 1},
+        generator_settings={"width": 8, "blocks": 3},
+    ),
 }
 
 
@@ -210,7 +218,8 @@ def test_an_input_further_than_reach_has_no_say(card: Card, steps: int) -> None:
 
     def outputs(images: Tensor, noise: Tensor) -> Tensor:
         estimate = model(images, clear, days)
-        return torch.cat([estimate.mean, estimate.spread, model.sample(estimate, noise, steps)])
+        drawn = model.sample(estimate, lambda field: noise, steps)
+        return torch.cat([estimate.mean, estimate.spread, drawn])
 
     changed, changed_noise = images.clone(), noise.clone()
     changed[..., 3, col] += 100

@@ -43,10 +43,8 @@ RECIPE: dict[str, Any] = {
     "validation": ["site09"],
     "network": {
         "width": 4,
-        "frame_blocks": 0,
-        "trunk_blocks": 1,
-        "flow_width": 4,
-        "flow_blocks": 1,
+        "encoder_settings": {"frame_blocks": 0, "trunk_blocks": 1},
+        "generator_settings": {"width": 4, "blocks": 1},
     },
     "mixture": {"most_images": 3},
     "austria": {
@@ -71,7 +69,7 @@ def recipe_file(tmp_path: Path) -> Path:
 
 def test_a_recipe_is_what_the_file_says(recipe_file: Path) -> None:
     recipe = read_recipe(recipe_file)
-    assert recipe.name == "tiny" and recipe.network.width == 4 and recipe.learning_rate == 1e-3
+    assert recipe.name == "tiny" and recipe.network["width"] == 4 and recipe.learning_rate == 1e-3
     assert recipe.austria and recipe.austria.places == ("site00",) and recipe.naip is None
 
 
@@ -79,7 +77,11 @@ def test_changes_are_laid_over_the_recipe(recipe_file: Path) -> None:
     changes = ("steps=9", "network.width=8", "austria.places=[site01, site02]", "naip.weight=0.5")
     more = ("naip.examples=3", "naip.folder=chips", "learning_rate=2.0e-4")
     recipe = read_recipe(recipe_file, changes + more)
-    assert recipe.steps == 9 and recipe.network.width == 8 and recipe.network.flow_width == 4
+    assert (
+        recipe.steps == 9
+        and recipe.network["width"] == 8
+        and "generator_settings" in recipe.network
+    )
     assert recipe.austria and recipe.austria.places == ("site01", "site02")
     assert recipe.naip and recipe.naip.weight == 0.5 and recipe.learning_rate == 2e-4
 
@@ -160,6 +162,7 @@ def recipe_with(**fields: Any) -> Recipe:
 # ------------------------------------------------------------- the loss
 
 B, T, C, H, W = 3, 2, 4, 5, 7
+ROBUST = {"robust": 1.0}
 
 
 def make_batch(weight: float = 1.0) -> Batch:
@@ -167,13 +170,14 @@ def make_batch(weight: float = 1.0) -> Batch:
     images = torch.from_numpy(landscape((B, T, C, H, W), 1))
     clear = torch.ones(B, T, H, W, dtype=torch.bool)
     days = torch.tensor([[0.0, 5], [-3, 8], [20, -40]])
-    return Batch(images, clear, days, fine, torch.full_like(fine, weight))
+    season = torch.tensor([0.2, 0.7, float("nan")])
+    return Batch(images, clear, days, fine, torch.full_like(fine, weight), season)
 
 
 def loss_of(model: Model, batch: Batch, seed: int = 0) -> dict[str, torch.Tensor]:
     """All parts of both stages."""
     chance = torch.Generator().manual_seed(seed)
-    return mean_losses(model, batch) | residual_losses(model, batch, 2, chance)
+    return mean_losses(model, batch, ROBUST, chance) | residual_losses(model, batch, chance)
 
 
 def mean_of(model: Model, batch: Batch) -> torch.Tensor:
@@ -198,7 +202,7 @@ def test_a_perfect_mean_costs_least() -> None:
     model, batch = make_model(), make_batch()
     perfect = loss_of(model, batch._replace(hr=mean_of(model, batch)))
     off = loss_of(model, batch._replace(hr=mean_of(model, batch) + 0.05))
-    for part in ("mean", "spread", "crps", "energy"):
+    for part in ("robust", "spread", "crps", "energy"):
         assert float(perfect[part]) < float(off[part]), part
 
 
@@ -209,7 +213,8 @@ def test_the_spread_is_asked_to_be_the_error(factor: float, sign: int) -> None:
     model.spread_head.bias.requires_grad_(True)
     with torch.no_grad():
         estimate = model(batch.images, batch.clear, batch.days)
-    part = mean_losses(model, batch._replace(hr=estimate.mean + factor * estimate.spread))["spread"]
+    missed = batch._replace(hr=estimate.mean + factor * estimate.spread)
+    part = mean_losses(model, missed, ROBUST, torch.Generator())["spread"]
     (slope,) = torch.autograd.grad(part, model.spread_head.bias)
     assert (slope.sign() == sign).all() if sign else slope.abs().max() < 1e-6
 
@@ -223,10 +228,13 @@ def taught(part: torch.Tensor, network: torch.nn.Module) -> list[bool]:
 def test_each_part_of_the_loss_teaches_its_own_networks() -> None:
     model = make_model().requires_grad_(True)
     parts = loss_of(model, make_batch())
-    assert any(taught(parts["mean"], model.encoder)) and all(taught(parts["mean"], model.mean_head))
+    assert any(taught(parts["robust"], model.encoder)) and all(
+        taught(parts["robust"], model.mean_head)
+    )
     assert all(taught(parts["spread"], model.spread_head))
     assert not any(taught(parts["spread"], model.mean_head))
-    for part, network in (("flow", model.flow), ("crps", model.generator)):
+    drawing = model.generator
+    for part, network in (("flow", drawing.flow), ("crps", drawing.one_step)):
         assert all(taught(parts[part], network))
     for part in ("flow", "crps", "energy"):
         assert not any(taught(parts[part], model.encoder) + taught(parts[part], model.mean_head))
@@ -234,7 +242,7 @@ def test_each_part_of_the_loss_teaches_its_own_networks() -> None:
 
 def test_the_flow_is_learnt_at_all_angles() -> None:
     model, batch, seen = make_model(), make_batch(), []
-    model.flow.register_forward_pre_hook(lambda _, given: seen.extend(given[1].tolist()))
+    model.generator.flow.register_forward_pre_hook(lambda _, given: seen.extend(given[1].tolist()))
     for seed in range(30):
         loss_of(model, batch, seed)
     assert min(seen) < 0.1 * NOISE and max(seen) > 0.9 * NOISE

@@ -30,7 +30,12 @@ Data = Annotated[
 ]
 
 
-Split = Annotated[str, typer.Option(help="validation, test, train or all (but train).")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="validation, test or train of the archives [test]; of pairs on disk, theirs."
+    ),
+]
 Dates = Annotated[int, typer.Option(help="Target dates a site.")]
 
 
@@ -146,9 +151,26 @@ def train(
 
 
 @app.command()
+def methods(
+    dates: Annotated[int, typer.Option(help="Images of the series that operations are of.")] = 8,
+) -> None:
+    """List the methods: paper, size, operations, what they use of a series."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sitsr.evaluation.costs import listing
+
+    table = Table("method", "million weights", "MFLOP a pixel", "steps", "uses", "paper", box=None)
+    with _progress("Counting") as step:
+        for line in listing(dates, step):
+            table.add_row(*line)
+    Console().print(table)
+
+
+@app.command()
 def evaluate(
     data: Data = Path("data"),
-    split: Split = "all",
+    split: Split = None,
     out: Annotated[
         Path, typer.Option(help="Folder for scores, table and page; gone on with if it has some.")
     ] = Path("evaluation"),
@@ -197,17 +219,18 @@ def evaluate(
         extra=extras(extra),
         device=device,
     )
+    logging.getLogger("sitsr.inference").setLevel(logging.ERROR)  # dates far away are the point
     with _progress("Scoring") as step:
         folder = run(plan, step)
     if logging.getLogger("sitsr").level < logging.ERROR:
-        typer.echo(f"{(folder / 'table.md').read_text()}\n{folder / 'report.html'}")
+        typer.echo(f"{folder / 'table.md'}\n{folder / 'report.html'}")
 
 
 @app.command()
 def pairs(
     out: Annotated[Path, typer.Option(help="Folder for the pairs; made, or replaced whole.")],
     data: Data = Path("data"),
-    split: Split = "all",
+    split: Split = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights whose recipe names the sites.")
     ] = None,
@@ -220,7 +243,7 @@ def pairs(
 
     sources = sources_in(data, split, open_model(weights, "cpu").card, dates)
     with _progress("Writing") as step:
-        export_pairs(sources, out, step, split=None if split == "all" else split)
+        export_pairs(sources, out, step, split=split)
     typer.echo(f"{out}: {len(sources)} pairs")
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import floor
 from pathlib import Path
@@ -32,9 +33,6 @@ Progress = Callable[[int, int], None]
 FAR_DAYS = 60
 """A target date further than this from every acquisition is extrapolated with a warning."""
 
-DEFAULT_STEPS = 1
-"""Calls of the residual network a sample; one uses the generator."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -42,16 +40,23 @@ class Settings:
 
     samples: int = 4
     """Members of the ensemble."""
-    steps: int = DEFAULT_STEPS
-    """Calls of the residual network a sample: 1 for the one-step generator, more for the flow."""
+    steps: int | None = None
+    """Calls of the network a sample; None is what the weights are made for."""
     seed: int = 0
     tile: int = 128
     """Side of a tile's core, low-resolution pixels. Changes speed and memory, not the result."""
 
     def __post_init__(self) -> None:
         for name, least in (("samples", 0), ("steps", 1), ("tile", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} must be {least} or more, got {value}")
+
+    def suited(self, model: Model) -> Settings:
+        """The same for this model: its own steps if none are given, no samples if it draws none."""
+        steps = self.steps if self.steps is not None else max(model.steps, 1)
+        tile = -(-self.tile // model.stride) * model.stride
+        return replace(self, steps=steps, tile=tile, samples=self.samples if model.samples else 0)
 
 
 def super_resolve(
@@ -62,7 +67,7 @@ def super_resolve(
     progress: Progress | None = None,
 ) -> SuperResolved:
     """The ground at the target date, card.scale times finer than the series."""
-    settings = settings or Settings()
+    settings = (settings or Settings()).suited(model)
     began = time.monotonic()
     series = series.select(model.card.bands)
     served = how_served(series, target)
@@ -101,29 +106,35 @@ def super_resolve_tile(
     """A tile's core: mean, spread [C, sH, sW], samples [M, C, sH, sW]; NaN where never seen."""
     device = next(model.parameters()).device
     scale = model.card.scale
-    outer = tile.grown(model.reach(settings.steps), series.clear.shape[1:])
+    steps = settings.steps or max(model.steps, 1)
+    outer = tile.grown(model.reach(steps), series.clear.shape[1:])
     rows, cols = outer.window()
     images = torch.from_numpy(series.images[None, :, :, rows, cols]).to(device)
     clear = torch.from_numpy(series.clear[None, :, rows, cols]).to(device)
     days = torch.from_numpy(series.days_from(target)[None]).to(device)
-    estimate = model(images, clear, days)
+    season = torch.tensor([phase_of(target)], device=device)
+    estimate = model(images, clear, days, season)
 
     def finish(image: Tensor) -> Floats:
         return _core(image, seen, tile.within(outer, scale))
 
     seen = enlarged(estimate.encoding.seen, scale)
     ground_row, ground_col = ground_origin(series)
-    members = []
-    for member in range(settings.samples):
+
+    def white(member: int, field: int) -> Tensor:
         noise = noise_under(
             (ground_row + outer.top, ground_col + outer.left),
             (outer.bottom - outer.top, outer.right - outer.left),
             len(series.bands),
             scale,
-            (settings.seed, member),
+            (settings.seed, member, field) if field else (settings.seed, member),
         )
-        drawn = model.sample(estimate, torch.from_numpy(noise[None]).to(device), settings.steps)
-        members.append(finish(drawn))
+        return torch.from_numpy(noise[None]).to(device)
+
+    members = [
+        finish(model.sample(estimate, partial(white, member), steps))
+        for member in range(settings.samples)
+    ]
     mean = finish(estimate.mean)
     spread = _core(estimate.spread, seen, tile.within(outer, scale))
     return mean, spread, np.stack(members) if members else np.empty((0, *mean.shape), np.float32)
@@ -159,6 +170,11 @@ def how_served(series: Series, target: date) -> str:
     if abs(nearest) > FAR_DAYS:
         log.warning("%s is far from what was observed: %s; take it as a guess", target, where)
     return text
+
+
+def phase_of(day: date) -> float:
+    """Where in the year a day lies, from 0 on the first of January to 1."""
+    return (day.timetuple().tm_yday - 1) / 365.25
 
 
 def _seen(series: Series, target: date) -> tuple[Integers, Integers]:

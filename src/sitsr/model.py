@@ -2,15 +2,14 @@
 
     series ──encoder──▶ features ──┬──▶ mean    = P(anchor, bicubic and deblurred + correction)
                                    ├──▶ spread  = standard deviation of hr − mean
-                                   └──▶ residual networks: white noise ──▶ e,
-                                                    sample = mean + N(spread · e)
+                                   └──▶ generator: white noise ──▶ e, sample = mean + N(spread · e)
 
 P mends an image to agree with what was observed on the target date, N takes from a residual what
 the sensor would have seen of it (consistency.py); where nothing was observed both change nothing.
+The features are used again for every step and every sample.
 
-The features are used again for every step and every sample. Two residual networks of one shape
-share the last line: the *flow*, integrated in a few steps, and the *generator*, the same integral
-in one step, trained as such with fair scores.
+The systems of the literature are the same figure with other parts: any encoder of ``encoders``,
+any generator of ``generators`` or none, bicubic in place of the deblurred anchor, no P and N.
 
 A model is its weights and its Card; both are in one safetensors file.
 """
@@ -19,23 +18,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pixel_shuffle
 
 from sitsr.consistency import PROJECTION_REACH, project, unseen_part
-from sitsr.denoisers import ResidualVelocity
-from sitsr.diffusion import Velocity, draw
-from sitsr.encoders import UPSAMPLE_REACH, Encoding, TargetDateEncoder, enlarged, upsample
+from sitsr.encoders import ENCODERS, UPSAMPLE_REACH, Encoding, enlarged, upsample
+from sitsr.generators import Chain, Given, Karras, Noise, Rotation, Transport
 from sitsr.series import InputError
+
+Settings = dict[str, Any]
+
+GENERATORS: dict[str, dict[str, Any]] = {
+    "rotation": {"width": 64, "blocks": 4, "kind": "unshuffle"},
+    "karras": {"width": 64, "blocks": 4, "kind": "unshuffle"},
+    "srdiff": {"width": 64, "multipliers": (1, 2, 3, 4), "levels": 100},
+    "sr3": {"width": 64, "multipliers": (1, 2, 4, 8, 8), "levels": 2000},
+    "transport": {"width": 64, "multipliers": (1, 2, 2, 2), "sigma": 0.2},
+    "none": {},
+}
+"""Every generator by name, with what its constructor takes if nothing else is said."""
+
+STEADY = 0.05
+"""Reflectance that heads give as 1, where they do not give multiples of the contrast."""
 
 LEAST_SPREAD, MOST_SPREAD = 5e-4, 0.5
 """Limits of the predicted standard deviation, reflectance."""
@@ -50,16 +62,22 @@ class Card:
     sigma: tuple[float, ...]
     """Point-spread function of each band, standard deviation in low-resolution pixels."""
     scale: int = 4
+    encoder: str = "target date"
+    """A name of ``sitsr.encoders.ENCODERS``."""
     width: int = 48
-    """Features F of the encoder."""
-    frame_blocks: int = 2
-    """Residual blocks for each image."""
-    trunk_blocks: int = 5
-    """Residual blocks after attention."""
-    flow_width: int = 64
-    """Features within the residual networks."""
-    flow_blocks: int = 4
-    """Blocks of the residual networks."""
+    """Features that the encoder is asked for."""
+    encoder_settings: Settings = field(default_factory=dict)
+    """What else its constructor takes."""
+    relative: bool = True
+    """Whether what the heads give is in units of the local contrast, or of fixed reflectance."""
+    deblurred: bool = True
+    """Whether the mean is added to the anchor enlarged and mended, or to the anchor enlarged."""
+    consistent: bool = True
+    """Whether mean and samples are held to what was observed on the target date."""
+    generator: str = "rotation"
+    """"rotation", "karras", "srdiff", "sr3", "transport", or "none"."""
+    generator_settings: Settings = field(default_factory=dict)
+    """What its constructor takes besides bands, features and scale."""
     name: str = "untrained"
     trained_on: str = ""
     """Data, sites, steps and hours, in words."""
@@ -72,6 +90,8 @@ class Estimate(NamedTuple):
     """What the series says of the ground at the target date, before any noise is drawn."""
 
     encoding: Encoding
+    base: Tensor
+    """[B, C, scale·H, scale·W] reflectance, the anchor enlarged; zero where never seen."""
     mean: Tensor
     """[B, C, scale·H, scale·W] reflectance."""
     spread: Tensor
@@ -79,62 +99,111 @@ class Estimate(NamedTuple):
     measured: Tensor
     """[B, 1, H, W] 1 where the ground was seen on the target date itself, else 0."""
 
+    @property
+    def given(self) -> Given:
+        """What a generator is conditioned on."""
+        return Given(self.encoding, self.base, self.mean, self.spread)
+
 
 class Model(nn.Module):
-    """Encoder, heads and residual networks; built whole from its card."""
+    """Encoder, heads and generator; built whole from its card."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.card = card
-        bands, width = len(card.bands), card.width
-        folded = bands * card.scale**2
-        self.encoder = TargetDateEncoder(bands, width, card.frame_blocks, card.trunk_blocks)
-        self.mean_head = nn.Conv2d(width, folded, 3, padding=1)
-        self.spread_head = nn.Conv2d(width, folded, 3, padding=1)
-        self.flow = ResidualVelocity(folded, width, card.flow_width, card.flow_blocks)
-        self.generator = ResidualVelocity(folded, width, card.flow_width, card.flow_blocks)
+        folded = len(card.bands) * card.scale**2
+        self.encoder = _encoder(card)
+        features = self.encoder.features
+        self.mean_head = nn.Conv2d(features, folded, 3, padding=1)
+        self.spread_head = nn.Conv2d(features, folded, 3, padding=1)
+        self.generator = _generator(card, features)
         for head in (self.mean_head, self.spread_head):
             nn.init.zeros_(head.weight)  # the mean is the bicubic anchor at first
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
-    def reach(self, steps: int) -> int:
-        """How far, in low-resolution pixels, an input can be from an output it has a say in."""
-        networks = self.encoder.reach + max(1, steps * self.flow.reach)
-        return max(networks, UPSAMPLE_REACH + PROJECTION_REACH) + PROJECTION_REACH
+    @property
+    def samples(self) -> bool:
+        """Whether there is a generator to draw samples with."""
+        return self.generator is not None
 
-    def forward(self, images: Tensor, clear: Tensor, days: Tensor) -> Estimate:
-        """images [B, T, C, H, W], clear [B, T, H, W], days [B, T] -> Estimate."""
-        card, encoding = self.card, self.encoder(images, clear, days)
+    @property
+    def steps(self) -> int:
+        """Calls of the network that a sample usually takes; 0 without a generator."""
+        return self.generator.steps if self.generator is not None else 0
+
+    @property
+    def stride(self) -> int:
+        """Low-resolution pixels on which the origin of a tile must sit."""
+        return self.generator.stride if self.generator is not None else 1
+
+    def reach(self, steps: int) -> int:
+        """How far, in low-resolution pixels, an input can be from an output it has a say in.
+
+        A multiple of the stride, so that a tile grown by it keeps its origin on the stride.
+        """
+        drawn = int(self.generator.reach(steps)) if self.generator is not None else 1
+        far = max(int(self.encoder.reach) + max(1, drawn), UPSAMPLE_REACH + PROJECTION_REACH)
+        far += PROJECTION_REACH
+        return -(-far // self.stride) * self.stride
+
+    def forward(
+        self, images: Tensor, clear: Tensor, days: Tensor, season: Tensor | None = None
+    ) -> Estimate:
+        """images [B, T, C, H, W], clear [B, T, H, W], days [B, T], season [B] -> Estimate."""
+        card, encoding = self.card, self.encoder(images, clear, days, season)
         features, anchor, contrast, seen = encoding
-        contrast = upsample(contrast, seen, card.scale).clamp_min(LEAST_SPREAD)
+        unit = upsample(contrast, seen, card.scale) if card.relative else anchor.new_tensor(STEADY)
         base = on_the_ground(upsample(anchor, seen, card.scale), seen)
-        base = project(base, anchor, seen, card.sigma)
-        mean = base + contrast * pixel_shuffle(self.mean_head(features), card.scale)
+        start = project(base, anchor, seen, card.sigma) if card.deblurred else base
+        mean = start + unit * pixel_shuffle(self.mean_head(features), card.scale)
         # A first estimate misses about a third of the contrast; the network says how many times
         # more or less, within a factor of twenty.
         factor = (3 * torch.tanh(self.spread_head(features) / 3)).exp()
-        spread = 0.3 * contrast * pixel_shuffle(factor, card.scale)
+        spread = 0.3 * unit * pixel_shuffle(factor, card.scale)
         today = clear & (days == 0)[..., None, None]
         observed = images.where(today.unsqueeze(2), 0.0).sum(1) / today.sum(
             1, keepdim=True
         ).clamp_min(1)
         measured = today.any(1, keepdim=True).to(mean.dtype)
-        mean = project(mean, observed, measured, card.sigma).nan_to_num(0.0)
-        return Estimate(encoding, mean, spread.clamp(LEAST_SPREAD, MOST_SPREAD), measured)
+        if card.consistent:
+            mean = project(mean, observed, measured, card.sigma)
+        mean, base = mean.nan_to_num(0.0), base.nan_to_num(0.0)
+        return Estimate(encoding, base, mean, spread.clamp(LEAST_SPREAD, MOST_SPREAD), measured)
 
-    def velocity(self, encoding: Encoding, steps: int) -> Velocity:
-        """The velocity of residuals given this encoding; one step is the generator's."""
-        network = self.generator if steps == 1 else self.flow
-        return partial(network, features=encoding.features, seen=encoding.seen)
-
-    def sample(self, estimate: Estimate, noise: Tensor, steps: int) -> Tensor:
-        """One image [B, C, scale·H, scale·W] the ground may be, from white noise of that shape."""
-        folded = pixel_unshuffle(noise, self.card.scale) * estimate.encoding.seen
-        residual = draw(self.velocity(estimate.encoding, steps), folded, steps)
-        residual = estimate.spread * pixel_shuffle(residual, self.card.scale)
-        residual = on_the_ground(residual, estimate.encoding.seen)
+    def sample(self, estimate: Estimate, noise: Noise, steps: int) -> Tensor:
+        """One image [B, C, scale·H, scale·W] the ground may be, from fields of white noise."""
+        if self.generator is None:
+            raise InputError(f"{self.card.name} draws no samples; ask for none")
+        drawn: Tensor = self.generator(estimate.given, noise, steps)
+        if not self.card.consistent:
+            return drawn
+        residual = on_the_ground(drawn - estimate.mean, estimate.encoding.seen)
         unseen = unseen_part(residual, estimate.measured, self.card.sigma)
         return estimate.mean + unseen.nan_to_num(0.0)
+
+
+def _encoder(card: Card) -> Any:
+    if card.encoder not in ENCODERS:
+        raise InputError(f"{card.encoder} is not an encoder; choose from {', '.join(ENCODERS)}")
+    return ENCODERS[card.encoder](len(card.bands), card.width, **card.encoder_settings)
+
+
+def _generator(card: Card, features: int) -> Any:
+    if card.generator not in GENERATORS:
+        raise InputError(
+            f"{card.generator} is not a generator; choose from {', '.join(GENERATORS)}"
+        )
+    settings = GENERATORS[card.generator] | card.generator_settings
+    made = len(card.bands), features, card.scale
+    if card.generator == "none":
+        return None
+    if card.generator in ("srdiff", "sr3"):
+        settings["multipliers"] = tuple(settings["multipliers"])
+        return Chain(*made, **settings, residual=card.generator == "srdiff")
+    if card.generator == "transport":
+        settings["multipliers"] = tuple(settings["multipliers"])
+        return Transport(*made, **settings)
+    return (Rotation if card.generator == "rotation" else Karras)(*made, **settings)
 
 
 def on_the_ground(image: Tensor, seen: Tensor) -> Tensor:
@@ -162,8 +231,11 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
     place = choose_device(device)
     try:
         with safe_open(path, framework="pt") as file:
-            card = card_from(json.loads((file.metadata() or {})["card"]))
+            told = json.loads((file.metadata() or {})["card"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "encoder" not in told:
+            told, weights = _of_the_first_format(told, weights)
+        card = card_from(told)
         model = Model(card)
         model.load_state_dict(weights)
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -173,6 +245,22 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         ) from error
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False).to(place)
+
+
+def _of_the_first_format(
+    told: dict[str, Any], weights: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Card and weights written when there was one encoder and one generator."""
+    encoder = {name: told.pop(name) for name in ("frame_blocks", "trunk_blocks")}
+    generator = {name: told.pop(f"flow_{name}") for name in ("width", "blocks")}
+    names = {"flow.": "generator.flow.", "generator.": "generator.one_step."}
+
+    def renamed(name: str) -> str:
+        front = next((old for old in names if name.startswith(old)), None)
+        return names[front] + name.removeprefix(front) if front else name
+
+    told |= {"encoder_settings": encoder, "generator_settings": generator}
+    return told, {renamed(name): tensor for name, tensor in weights.items()}
 
 
 def card_from(values: dict[str, object]) -> Card:

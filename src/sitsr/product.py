@@ -137,7 +137,7 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
         usual,
         samples=samples,
         seed=seed,
-        steps=usual.steps if steps is None else steps,
+        steps=steps,
         tile=usual.tile if tile is None else tile,
     )
     path = Path(weights) if weights is not None else bundled_weights()

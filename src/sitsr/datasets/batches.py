@@ -35,6 +35,8 @@ class Batch(NamedTuple):
     """[B, C, scale·H, scale·W] reflectance at the target date."""
     weight: Tensor
     """[B, C, scale·H, scale·W] 1 where hr is to be learnt from, else 0."""
+    season: Tensor
+    """[B] phase of the target date in the year, 0 to 1; NaN where dates are not known."""
 
 
 class Example(NamedTuple):
@@ -52,6 +54,8 @@ class Example(NamedTuple):
     """[C, sH, sW]"""
     sigma: float
     """Factor on the point-spread function."""
+    season: float = float("nan")
+    """Phase of the target date in the year; NaN where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ def degraded(
         torch.from_numpy(example.days),
         torch.from_numpy(example.hr),
         torch.from_numpy(example.weight),
+        torch.tensor(example.season, dtype=torch.float32),
     )
 
 
@@ -188,6 +193,7 @@ class ScaleTransfer:
             turn(fine[target] * gain),
             turn(weight.astype(np.float32)),
             chance.uniform(*self.mixture.blur),
+            _phase(archive, target),
         )
 
     def _days(self, archive: Archive, chance: np.random.Generator) -> Floats:
@@ -201,6 +207,13 @@ class ScaleTransfer:
         share = clear.mean((1, 2))
         wanted = share**2 + 1e-6
         return int(chance.choice(len(share), p=wanted / wanted.sum()))
+
+
+def _phase(archive: Archive, target: int) -> float:
+    """Where in the year the target lies, as ``sitsr.inference`` tells it; NaN if nobody knows."""
+    if archive.dates is None:
+        return float("nan")
+    return (archive.dates[target].timetuple().tm_yday - 1) / 365.25
 
 
 class Aerial:

@@ -5,6 +5,7 @@ An encoder is any module with this forward:
     images  float [B, T, C, H, W]   reflectance; any value where clear is False
     clear   bool  [B, T, H, W]      True where the ground is seen
     days    float [B, T]            acquisition minus target date, signed
+    season  float [B] or None       phase of the target's day in the year, 0 to 1; NaN: unknown
     ->      Encoding                what is known of the ground at the target date
 
 and keeps these promises: what lies under cloud does not matter, the order of the images does not
@@ -25,21 +26,60 @@ from sitsr.encoders.anchors import (
     upsample,
 )
 from sitsr.encoders.layers import ResidualBlock, he
+from sitsr.encoders.ltae import LTAE
+from sitsr.encoders.permutation import PIUnet
+from sitsr.encoders.recurrent import ConvGRU, ConvLSTM
+from sitsr.encoders.recursive import HighResNet
+from sitsr.encoders.single import RRDB, SRCNN, SRResNet
+from sitsr.encoders.stacked import Stacked
 from sitsr.encoders.target_date import (
     MeanOverTime,
     TargetDateAttention,
     TargetDateEncoder,
     describe_days,
 )
+from sitsr.encoders.transformer import TRMISR
+from sitsr.encoders.volumes import RAMS, Conv3D
+
+ENCODERS = {
+    "target date": TargetDateEncoder,
+    "mean over time": MeanOverTime,
+    "srcnn": SRCNN,
+    "srresnet": SRResNet,
+    "rrdb": RRDB,
+    "highresnet": HighResNet,
+    "ltae": LTAE,
+    "rams": RAMS,
+    "trmisr": TRMISR,
+    "piunet": PIUnet,
+    "stacked": Stacked,
+    "conv3d": Conv3D,
+    "convgru": ConvGRU,
+    "convlstm": ConvLSTM,
+}
+"""Every encoder by name. All keep the promises above, or say in ``breaks`` which they do not."""
 
 __all__ = [
     "CONTRAST_REACH",
+    "ENCODERS",
     "LEAST_CONTRAST",
+    "LTAE",
+    "RAMS",
+    "RRDB",
+    "SRCNN",
+    "TRMISR",
     "UNIT",
     "UPSAMPLE_REACH",
+    "Conv3D",
+    "ConvGRU",
+    "ConvLSTM",
     "Encoding",
+    "HighResNet",
     "MeanOverTime",
+    "PIUnet",
     "ResidualBlock",
+    "SRResNet",
+    "Stacked",
     "TargetDateAttention",
     "TargetDateEncoder",
     "anchor_at_target",

@@ -77,8 +77,14 @@ class TargetDateEncoder(nn.Module):
     bands: C. width: F. Reaches 1 + 2·(frame_blocks + trunk_blocks) pixels, and those of contrast.
     """
 
-    def __init__(self, bands: int, width: int, frame_blocks: int, trunk_blocks: int) -> None:
+    uses = frozenset({"images", "dates", "masks"})
+    breaks = ""
+
+    def __init__(
+        self, bands: int, width: int, frame_blocks: int = 2, trunk_blocks: int = 5
+    ) -> None:
         super().__init__()
+        self.features = width
         self.reach = 1 + 2 * (frame_blocks + trunk_blocks) + 2 * CONTRAST_REACH
         self.frame_stem = he(nn.Conv2d(4 * bands + 1, width, 3, padding=1))
         self.frame_blocks = nn.ModuleList(ResidualBlock(width) for _ in range(frame_blocks))
@@ -87,7 +93,9 @@ class TargetDateEncoder(nn.Module):
         self.fuse = he(nn.Conv2d(2 * width, width, 1))
         self.trunk_blocks = nn.ModuleList(ResidualBlock(width) for _ in range(trunk_blocks))
 
-    def forward(self, images: Tensor, clear: Tensor, days: Tensor) -> Encoding:
+    def forward(
+        self, images: Tensor, clear: Tensor, days: Tensor, season: Tensor | None = None
+    ) -> Encoding:
         anchor, seen = anchor_at_target(images, clear, days)
         level, contrast = local_contrast(anchor, seen)
         detail = (anchor - level) / contrast
@@ -123,7 +131,17 @@ class MeanOverTime(nn.Module):
 
     reach = 2 * CONTRAST_REACH
 
-    def forward(self, images: Tensor, clear: Tensor, days: Tensor) -> Encoding:
+    uses = frozenset({"images", "dates", "masks"})
+    breaks = ""
+
+    def __init__(self, bands: int = 4, width: int = 0) -> None:
+        """width is not used: the features are the bands."""
+        super().__init__()
+        self.features = bands
+
+    def forward(
+        self, images: Tensor, clear: Tensor, days: Tensor, season: Tensor | None = None
+    ) -> Encoding:
         anchor, seen = anchor_at_target(images, clear, days)
         _, contrast = local_contrast(anchor, seen)
         return Encoding(anchor / UNIT, anchor, contrast, seen)

@@ -64,7 +64,8 @@ class Plan:
 
     data: Path
     out: Path
-    split: str = "all"
+    split: str | None = None
+    """validation, test or train of the archives; None is test, or all that lies there."""
     weights: Path | None = None
     """Of the model that is evaluated; None for those that come with the package."""
     systems: str | None = None
@@ -279,12 +280,9 @@ def _study(
         if (key := _key(entrant, source, seed)) in keeper.rows
     ]
     main = _main(plan, entrants)
-    named = {each.name: each for each in entrants}
-    claimed = [
-        main,
-        *(name for name in named if name.endswith(" mean") and _is_system(named[name])),
-    ]
-    claimed += [each.name for each in entrants if _is_system(each) and each.cost is None]
+    scored = {row.system for row in rows}
+    present = [each for each in entrants if each.name in scored]
+    claimed = [main, *(each.name for each in present if _is_claim(each))]
     family = [
         (name, plan.against, measure)
         for name in dict.fromkeys(claimed)
@@ -293,8 +291,8 @@ def _study(
     ]
     return Study(
         rows=rows,
-        roles=roles(entrants),
-        controls={each.name: each.made_from for each in entrants if each.role == "control"},
+        roles=roles(present),
+        controls={each.name: each.made_from for each in present if each.role == "control"},
         against=plan.against,
         main=main,
         family=family,
@@ -303,8 +301,9 @@ def _study(
     )
 
 
-def _is_system(entrant: Entrant) -> bool:
-    return entrant.role == "system"
+def _is_claim(entrant: Entrant) -> bool:
+    """Whether a comparison with the baseline is declared: a model's mean, a system from outside."""
+    return entrant.role == "system" and (entrant.cost is None or entrant.name.endswith(" mean"))
 
 
 def _main(plan: Plan, entrants: Iterable[Entrant]) -> str:
@@ -344,7 +343,9 @@ def _configuration(plan: Plan, model: Model, weights: str) -> dict[str, Any]:
 
 
 def _command(plan: Plan) -> str:
-    words = ["sitsr evaluate --data DATA", f"--split {plan.split}", f"--dates {plan.dates}"]
+    words = ["sitsr evaluate --data DATA"]
+    words += [f"--split {plan.split}"] if plan.split else []
+    words += [f"--dates {plan.dates}"]
     words += [f"--members {plan.members}", f"--seeds {','.join(map(str, plan.seeds))}"]
     words += [f"--systems '{plan.systems}'"] if plan.systems else []
     words += [f"--system '{text}'" for text in plan.outside]

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sitsr.model import Model
+
+
+def listing(dates: int, progress: Callable[[int, int], None]) -> Iterator[tuple[str, ...]]:
+    """Every method: name, million weights, MFLOP an output pixel, steps, uses, paper.
+
+    Operations are of the mean and one sample in the method's own number of steps, from a series of
+    this many images of four bands.
+    """
+    from sitsr.consistency import SENTINEL2_SIGMA
+    from sitsr.methods import METHODS
+    from sitsr.model import Card, Model
+
+    bands, sigma = tuple(SENTINEL2_SIGMA), tuple(SENTINEL2_SIGMA.values())
+    for done, (name, made) in enumerate(METHODS.items(), start=1):
+        model = Model(Card(bands=bands, sigma=sigma, name=name, **made.card)).eval()
+        weights = sum(each.numel() for each in model.parameters())
+        once = mflop_per_pixel(model, dates, 0)
+        cost = once
+        if model.samples:  # every call costs the same, so two are enough to know the rest
+            one, two = (mflop_per_pixel(model, dates, steps) for steps in (1, 2))
+            cost = one + (two - one) * (model.steps - 1)
+        uses = ", ".join(sorted(model.encoder.uses))
+        steps = str(model.steps or "–")
+        progress(done, len(METHODS))
+        yield name, f"{weights / 1e6:.2f}", f"{cost:.3g}", steps, uses, made.paper
+
 
 SIDE = 32
 """Low-resolution pixels along the patch that operations are counted on."""
@@ -32,5 +59,5 @@ def mflop_per_pixel(model: Model, dates: int, steps: int) -> float:
         estimate = model(images, clear, days)
         if steps:
             noise = torch.zeros((1, bands, SIDE * scale, SIDE * scale), device=device)
-            model.sample(estimate, noise, steps)
+            model.sample(estimate, lambda field: noise, steps)
     return float(counter.get_total_flops()) / (SIDE * scale) ** 2 / 1e6

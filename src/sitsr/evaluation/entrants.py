@@ -117,32 +117,27 @@ def controls(
     random texture         its mean with texture of the right spectrum in random places
     """
 
-    several = len({each.site for each in sources}) > 1
-
-    def tampered(
-        name: str, tamper: Callable[[Pair, int], Series], enters: Callable[[Pair], bool] = _many
-    ) -> Entrant:
+    def tampered(name: str, tamper: Callable[[Pair, int], Series]) -> Entrant:
         def run(pair: Pair, seed: int) -> Estimate:
             made = honest.run(replace(pair, series=tamper(pair, seed)), seed)
             return everywhere(made, pair)
 
         return replace(
-            honest, name=name, role="control", run=run, made_from=honest.name, enters=enters
+            honest, name=name, role="control", run=run, made_from=honest.name, enters=_many
         )
 
+    made = [tampered("dates shuffled", shuffled), tampered("one frame repeated", repeated)]
+    if len({each.site for each in sources}) > 1:
+        elsewhere = partial(foreign, sources=sources, load=load)
+        made.append(tampered("frames of another site", elsewhere))
+    texture = partial(textured, honest)
     return [
-        tampered("dates shuffled", shuffled),
-        tampered("one frame repeated", repeated),
-        tampered(
-            "frames of another site",
-            partial(foreign, sources=sources, load=load),
-            lambda pair: several and _many(pair),
-        ),
+        *made,
         replace(
             honest,
             name="random texture",
             role="control",
-            run=partial(textured, honest),
+            run=texture,
             made_from=honest.name,
             enters=_fine,
         ),
@@ -187,8 +182,6 @@ def foreign(
 ) -> Series:
     """The series with all frames but the target's own taken from another site."""
     elsewhere = [each for each in sources if each.site != pair.site]
-    if not elsewhere:
-        raise InputError(f"{pair.site} is the only site, so no frame of another can be had")
     other = load(elsewhere[seed % len(elsewhere)]).series.select(pair.series.bands)
     rows, cols = pair.series.clear.shape[1:]
     frames = np.arange(len(pair.series.dates)) % len(other.dates)
@@ -200,14 +193,15 @@ def foreign(
 
 
 def textured(honest: Entrant, pair: Pair, seed: int) -> Estimate:
-    """The honest mean with texture of the spectrum of its own error, in random places."""
-    made = honest.run(pair, seed)
-    missing = np.where(pair.clear, pair.reference - made.mean, 0).astype(np.float32)
-    chance = np.random.default_rng((seed, 1))
-    count = max(len(made.samples), 2)
-    textures = np.stack([random_phase_texture(missing, chance) for _ in range(count)])
-    samples = (made.mean + textures).astype(np.float32)
-    return Estimate(samples[0], samples if len(made.samples) else samples[:0])
+    """The honest mean with texture of the spectrum of its own error, in random places.
+
+    One image and no samples: an ensemble of them would know how large the error is, which an
+    honest one does not.
+    """
+    mean = honest.run(pair, seed).mean
+    missing = np.where(pair.clear, pair.reference - mean, 0).astype(np.float32)
+    texture = random_phase_texture(missing, np.random.default_rng((seed, 1)))
+    return Estimate((mean + texture).astype(np.float32), np.empty((0, *mean.shape), np.float32))
 
 
 def choose(entrants: Sequence[Entrant], wanted: str | None) -> list[Entrant]:

@@ -44,50 +44,48 @@ SIDE, WINDOWS = 128, 2
 CLEAR_SHARE = 0.25
 """A patch that shows less of the ground on its target date is not scored."""
 
-SPLITS = ("validation", "test", "train", "all")
+SPLITS = ("validation", "test", "train")
 
 
-def sources_in(data: Path, split: str, card: Card, dates: int) -> list[Source]:
+def sources_in(data: Path, split: str | None, card: Card, dates: int) -> list[Source]:
     """Every pair of a split, in a fixed order; dates: target dates a site.
 
     validation   sites that the model's recipe set apart; looked at while it was made
     test         ground of which no image was trained on: boadella, austria_pairs
     train        sites that it was trained on: for over-fitting, not for claims
-    all          validation and test
+
+    None is the test split of the archives, and everything in any other folder.
     """
     if not data.is_dir():
         raise InputError(f"{data} is not a folder; give one that holds pairs or series with --data")
     if next(data.glob("**/pair.json"), None):
-        return read_pairs(data, None if split == "all" else split)
-    if split not in SPLITS:
+        return read_pairs(data, split)
+    if split not in (None, *SPLITS):
         raise InputError(f"{split} is not a split; choose from {', '.join(SPLITS)}")
     if (data / "austria").is_dir():
-        return _of_archives(data, split, card, dates)
+        return [at_hand(pair) for pair in _of_archives(data, split or "test", card, dates)]
     return _of_series(data, card, dates)
 
 
-def _of_archives(data: Path, split: str, card: Card, dates: int) -> list[Source]:
-    recipe = yaml.safe_load(card.recipe) or {}
-    found: list[Pair] = []
-    if split in ("validation", "all"):
-        sites = [name for name in recipe.get("validation", ()) if name.startswith("site")]
-        found += _transfers(data / "austria", sites, card, dates)
-    if split == "train":
-        sites = recipe.get("austria", {}).get("places", ())
-        found += _transfers(data / "austria", sites, card, dates)
-    if split in ("test", "all"):
+def _of_archives(data: Path, split: str, card: Card, dates: int) -> list[Pair]:
+    if split == "test":
         boadella = data / "boadella"
         if not boadella.is_dir():
             raise InputError(f"{boadella} is not there; give the folder that holds it with --data")
-        found += _of_one(open_series(boadella, bands=list(L2A_BANDS)), "boadella", card, dates)
-        found += real_pairs(data / "austria_pairs")
-    if not found:
+        series = open_series(boadella, bands=list(L2A_BANDS))
+        return _of_one(series, "boadella", card, dates) + real_pairs(data / "austria_pairs")
+    recipe = yaml.safe_load(card.recipe) or {}
+    named: dict[str, list[str]] = {
+        "validation": [name for name in recipe.get("validation", ()) if name.startswith("site")],
+        "train": (recipe.get("austria") or {}).get("places") or [],
+    }
+    if not named[split]:
         raise InputError(f"the recipe of {card.name} names no sites of {split}; give other weights")
-    return [at_hand(pair) for pair in found]
+    return _transfers(data / "austria", named[split], card, dates)
 
 
 def _transfers(folder: Path, sites: Sequence[str], card: Card, dates: int) -> list[Pair]:
-    archives = read_austria(folder, sites) if sites else []
+    archives = read_austria(folder, sites)
     return [
         pair
         for held_out in (False, True)

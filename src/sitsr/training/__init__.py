@@ -3,9 +3,8 @@
 First the mean, then what it leaves: the residual can only be learnt once there is a mean to fall
 short of the truth.
 
-    mean_steps:  robust |hr − mean| / spread  +  Gaussian −log p(hr − mean | spread)
-    the rest:    flow error of e  +  fair CRPS and energy score of one-step members of e,
-                 e = (hr − mean) / spread,  with encoder, mean and spread fixed
+    mean_steps:  the method's losses of the mean  +  Gaussian −log p(hr − mean | spread)
+    the rest:    the generator's own losses, with encoder, mean and spread fixed
 
 A run's folder holds ``weights.safetensors`` (for use: averaged weights and card) and
 ``last.ckpt`` (to go on). Batches are numbered, and noise is seeded by the number, so a run that was

@@ -1,62 +1,142 @@
-"""What a model is fitted on: the mean and its spread, then the residual."""
+"""What a model is fitted on: the mean and its spread, then what its generator draws.
+
+The mean's loss is a sum of terms by name, each with a weight:
+
+    robust         |hr − mean| in units of the spread expected there: the method's own
+    l1 l2 charbonnier ssim            of pixels (``pixelwise``)
+    laplace        the Laplace likelihood of hr, which trains the spread too (PIUnet)
+    registered     charbonnier, the least over shifts and free of bias (``registered``)
+    perceptual     texture of fixed filters (``perceptual``)
+    held out       error, as the sensor sees it, at a date left out of the series (``dates``)
+    adversarial    a discriminator is not told hr and mean apart (``adversarial``)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d, pixel_unshuffle
+from torch.func import functional_call
 
 from sitsr.datasets import Batch
-from sitsr.diffusion import NOISE, draw, energy_score, fair_crps, flow_error
 from sitsr.encoders import enlarged
-from sitsr.model import Model
+from sitsr.generators import average
+from sitsr.model import Estimate, Model
+from sitsr.training import pixelwise
+from sitsr.training.adversarial import ADVERSARIAL, PatchDiscriminator, patch_weight
+from sitsr.training.dates import held_out
+from sitsr.training.perceptual import FilterFeatures, perceptual
+from sitsr.training.registered import align, registered
 
-MOST_RESIDUAL = 8.0
-"""Standardised residuals beyond this are cut: clouds that a mask missed, not detail."""
+MOST_SHIFT = 2.0
+"""High-resolution pixels that a registered loss, or an aligned target, may be moved by."""
 
+TERMS = (
+    *("robust", "l1", "l2", "charbonnier", "ssim", "laplace"),
+    *("registered", "perceptual", "held out", "adversarial"),
+)
 
-def mean_losses(model: Model, batch: Batch) -> dict[str, Tensor]:
-    """What the mean misses, in units of the spread expected there, and what the spread does.
-
-    In these units ground that cannot be known (not observed on the target date, say) does not drown
-    what can be learnt of the rest.
-    """
-    estimate = model(batch.images, batch.clear, batch.days)
-    weight = batch.weight * enlarged(estimate.encoding.seen, model.card.scale)
-    missed, expected = batch.hr - estimate.mean, estimate.spread.detach()
-    robust = (missed.square() + 0.002**2).sqrt() / expected
-    unlikely = 0.5 * (missed.detach() / estimate.spread).square().clamp(max=100)
-    likelihood = unlikely + estimate.spread.log()
-    return {"mean": _average(robust, weight), "spread": 0.1 * _average(likelihood, weight)}
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def residual_losses(
-    model: Model, batch: Batch, members: int, chance: torch.Generator
+def mean_losses(
+    model: Model,
+    batch: Batch,
+    terms: Mapping[str, float],
+    chance: torch.Generator,
+    discriminator: PatchDiscriminator | None = None,
 ) -> dict[str, Tensor]:
-    """Flow error, and fair scores of the one-step generator, of the standardised residual."""
-    scale = model.card.scale
-    with torch.no_grad():
-        estimate = model(batch.images, batch.clear, batch.days)
-    weight = batch.weight * enlarged(estimate.encoding.seen, scale)
-    residual = (batch.hr - estimate.mean) / estimate.spread
-    residual = residual.clamp(-MOST_RESIDUAL, MOST_RESIDUAL) * weight
-    folded, known = pixel_unshuffle(residual, scale), pixel_unshuffle(weight, scale)
+    """Every term of the mean's loss by name, weighted, and what the spread does.
 
-    def white() -> Tensor:
-        return torch.randn(folded.shape, generator=chance).to(folded).mul(estimate.encoding.seen)
+    In units of the spread, ground that cannot be known (not observed on the target date, say) does
+    not drown what can be learnt of the rest.
+    """
+    estimate = model(batch.images, batch.clear, batch.days, batch.season)
+    weight = batch.weight * enlarged(estimate.encoding.seen, model.card.scale)
+    parts: dict[str, Tensor] = {}
+    for name, share in terms.items():
+        if name == "adversarial":
+            assert discriminator is not None
+            parts |= _contest(discriminator, estimate.mean, batch.hr, weight, share)
+        elif name == "held out":
+            parts[name] = share * _at_another_date(model, batch, chance)
+        else:
+            parts[name] = share * _term(name, estimate, batch.hr, weight)
+    missed = (batch.hr - estimate.mean).detach()
+    unlikely = 0.5 * (missed / estimate.spread).square().clamp(max=100)
+    likelihood = unlikely + estimate.spread.log()
+    if "laplace" not in terms:
+        parts["spread"] = 0.1 * average(likelihood, weight)
+    return parts
 
-    angle = (torch.rand(len(folded), generator=chance) * NOISE).to(folded)
-    flow = flow_error(model.velocity(estimate.encoding, steps=2), folded, white(), angle)
-    one_step = model.velocity(estimate.encoding, steps=1)
-    drawn = torch.stack([draw(one_step, white(), 1) * known for _ in range(members)])
-    patches = energy_score(drawn, folded, side=2)  # 2 × 2 low-resolution pixels: 8 × 8 fine ones
-    whole = -max_pool2d(-known.amin(1, keepdim=True), 2, stride=1)
+
+def _term(name: str, estimate: Estimate, hr: Tensor, weight: Tensor) -> Tensor:
+    mean, spread = estimate.mean, estimate.spread
+    if name == "robust":
+        robust = ((hr - mean).square() + 0.002**2).sqrt() / spread.detach()
+        return average(robust, weight)
+    if name == "laplace":  # the spread is the standard deviation, √2 times the mean error
+        return pixelwise.laplace(hr - mean, spread / 2**0.5, weight).mean()
+    if name == "registered":
+        return registered(pixelwise.charbonnier, mean, hr, weight, MOST_SHIFT).mean()
+    if name == "perceptual":
+        return perceptual(FilterFeatures(), mean, hr, weight).mean()
+    by_name: dict[str, Term] = {
+        "l1": pixelwise.l1,
+        "l2": pixelwise.l2,
+        "charbonnier": pixelwise.charbonnier,
+        "ssim": pixelwise.ssim_loss,
+    }
+    return by_name[name](mean, hr, weight).mean()
+
+
+def _at_another_date(model: Model, batch: Batch, chance: torch.Generator) -> Tensor:
+    def mean_of(images: Tensor, clear: Tensor, days: Tensor) -> Tensor:
+        estimate: Estimate = model(images, clear, days)
+        return estimate.mean
+
+    return held_out(mean_of, batch.images, batch.clear, batch.days, model.card.sigma, chance)
+
+
+def _contest(
+    discriminator: PatchDiscriminator, mean: Tensor, hr: Tensor, weight: Tensor, share: float
+) -> dict[str, Tensor]:
+    """Both sides at once: the mean meets a discriminator that its loss cannot change."""
+    sides = ADVERSARIAL["relativistic"]
+    truth = torch.where(weight > 0, hr, mean.detach())
+    fixed = {name: value.detach() for name, value in discriminator.named_parameters()}
+    fixed |= dict(discriminator.named_buffers())
+    look = partial(functional_call, discriminator, fixed)
+    real, fake = look((truth,)), look((mean,))
+    known = patch_weight(weight, fake)
+    against = sides.discriminator(discriminator(truth), discriminator(mean.detach()), known)
     return {
-        "flow": _average(flow, known),
-        "crps": _average(fair_crps(drawn, folded), known),
-        "energy": _average(patches, whole),
+        "adversarial": share * sides.generator(real.detach(), fake, known),
+        "discriminator": against,
     }
 
 
-def _average(values: Tensor, weight: Tensor) -> Tensor:
-    return (values * weight).sum() / weight.expand_as(values).sum().clamp_min(1)
+def residual_losses(
+    model: Model, batch: Batch, chance: torch.Generator, aligned: bool = False
+) -> dict[str, Tensor]:
+    """The generator's own losses, with encoder, mean and spread fixed.
+
+    aligned: lay the target on the mean before it meets noise. A search over shifts of the noise
+    itself does nothing: white noise does not move with the image.
+    """
+    if model.generator is None:
+        return {}
+    with torch.no_grad():
+        estimate = model(batch.images, batch.clear, batch.days, batch.season)
+        hr, weight = batch.hr, batch.weight
+        weight = weight * enlarged(estimate.encoding.seen, model.card.scale)
+        if aligned:
+            hr, weight, _ = align(hr, weight, estimate.mean, MOST_SHIFT)
+
+    def white(number: int) -> Tensor:
+        return torch.randn(hr.shape, generator=chance).to(hr)
+
+    losses: dict[str, Tensor] = model.generator.losses(estimate.given, hr, weight, white, chance)
+    return losses

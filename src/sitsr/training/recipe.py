@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets import Batches, Mixture
 from sitsr.datasets.archives import BANDS, read_austria, read_flanders, read_naip, read_theia
 from sitsr.datasets.batches import Aerial, ScaleTransfer
+from sitsr.methods import method
+from sitsr.model import Card, Model
 from sitsr.series import InputError
+from sitsr.training.losses import TERMS
 
 
 class Settings(BaseModel):
@@ -36,37 +40,37 @@ class SourceSettings(Settings):
     """Of the crop, pixels at full resolution."""
 
 
-class NetworkSettings(Settings):
-    """See model.Card."""
-
-    width: int = 48
-    frame_blocks: int = 2
-    trunk_blocks: int = 5
-    flow_width: int = 64
-    flow_blocks: int = 4
-
-
 class Recipe(Settings):
     """A whole run, so that it can be done again."""
 
     name: str
+    method: str = "sitsr"
+    """A name of ``sitsr.methods.METHODS``."""
+    network: dict[str, Any] = {}
+    """Fields of ``sitsr.model.Card`` that differ from the method's, such as encoder or generator;
+    ``encoder_settings.positions`` goes deeper."""
+    losses: dict[str, float] | None = None
+    """Terms of the mean's loss and their weights; None is the method's own."""
+    aligned: bool = False
+    """Whether the target is laid on the mean before it meets noise: for pairs of two sensors."""
     seed: int = 1
     scale: int = 4
     steps: int = 10_000
     """Batches in all."""
-    mean_steps: int = 7_000
-    """Batches, of those, that fit encoder, mean and spread; the rest fit the residuals."""
+    mean_steps: int | None = None
+    """Batches, of those, that fit encoder, mean and spread; the rest fit the generator. None is the
+    method's share; all, if there is no generator."""
     learning_rate: float = 1e-3
     """Peak of each stage, after its warm-up; falls to 1 % of it along a cosine."""
     warm_up: int = 200
     """Batches from zero to the peak."""
     average: float = 0.998
     """Decay of the averaged weights, a batch."""
-    members: int = 2
-    """Members of the one-step generator in the fair scores."""
+    patience: int | None = None
+    """Epochs of EPOCH batches without a better loss on held-out batches before a run stops; None:
+    never."""
     validation: tuple[str, ...] = ()
     """Sites that are never trained on and that `sitsr evaluate` scores."""
-    network: NetworkSettings = NetworkSettings()
     mixture: Mixture = Mixture()
     austria: SourceSettings | None = None
     flanders: SourceSettings | None = None
@@ -92,7 +96,39 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         place for each in (recipe.austria, recipe.naip) if each for place in each.places or ()
     }
     _no_leak(recipe, trained)
+    _check_losses(path, recipe)
+    card_of(recipe)
     return recipe
+
+
+def card_of(recipe: Recipe) -> Card:
+    """The card of the network that a recipe asks for; it is built once here, to be checked."""
+    told = method(recipe.method).card
+    fields = {name: value for name, value in recipe.network.items()}
+    if unknown := [name for name in fields if name not in Card.__dataclass_fields__]:
+        near = get_close_matches(unknown[0], Card.__dataclass_fields__, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"network.{unknown[0]} is not a setting{hint}")
+    for inner in ("encoder_settings", "generator_settings"):
+        if inner in fields and inner in told:
+            fields[inner] = {**told[inner], **fields[inner]}
+    sigma = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
+    card = Card(
+        bands=BANDS, sigma=sigma, scale=recipe.scale, name=recipe.name, **{**told, **fields}
+    )
+    try:
+        Model(card)
+    except TypeError as error:
+        raise InputError(f"network: {error}".replace("__init__() got an", "an")) from error
+    return card
+
+
+def _check_losses(path: Path, recipe: Recipe) -> None:
+    for name in recipe.losses or ():
+        if name not in TERMS:
+            near = get_close_matches(name, TERMS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(TERMS)}"
+            raise InputError(f"{path}: losses.{name} is not a loss; {hint}")
 
 
 def _apply(change: str, values: dict[str, Any]) -> None:
@@ -116,13 +152,11 @@ def _no_leak(recipe: Recipe, trained: set[str]) -> None:
 
 
 def _first_fault(error: ValidationError) -> str:
-    from difflib import get_close_matches
-
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known: dict[str, Any] = {}
-        for kind in (Recipe, SourceSettings, NetworkSettings):
+        for kind in (Recipe, SourceSettings):
             known |= kind.model_fields
         known |= Mixture.__dataclass_fields__
         near = get_close_matches(str(fault["loc"][-1]), known, n=1)

@@ -22,11 +22,12 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
 
 from sitsr.datasets import Batch
-from sitsr.datasets.archives import BANDS
+from sitsr.methods import method
 from sitsr.model import Card, Model, save_model
 from sitsr.series import InputError
+from sitsr.training.adversarial import PatchDiscriminator
 from sitsr.training.losses import mean_losses, residual_losses
-from sitsr.training.recipe import Recipe, batches
+from sitsr.training.recipe import Recipe, batches, card_of
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,11 @@ class Fit(L.LightningModule):
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
         self.model = Model(card)
+        self.terms = recipe.losses or dict(method(recipe.method).losses)
+        self.discriminator = (
+            PatchDiscriminator(len(card.bands)) if "adversarial" in self.terms else None
+        )
+        self.mean_steps = mean_steps(recipe, self.model)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedModel(
             self.model, avg_fn=partial(_average_weights, recipe.average)
@@ -58,11 +64,11 @@ class Fit(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         number = self.current_epoch * EPOCH + index
-        if number < self.recipe.mean_steps:
-            parts = mean_losses(self.model, batch)
+        chance = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + number)
+        if number < self.mean_steps:
+            parts = mean_losses(self.model, batch, self.terms, chance, self.discriminator)
         else:
-            chance = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + number)
-            parts = residual_losses(self.model, batch, self.recipe.members, chance)
+            parts = residual_losses(self.model, batch, chance, self.recipe.aligned)
         self.log_dict(parts, prog_bar=True)
         return torch.stack(list(parts.values())).sum()
 
@@ -81,14 +87,16 @@ class Fit(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         recipe = self.recipe
+        fitted = [*self.model.parameters()]
+        fitted += [*self.discriminator.parameters()] if self.discriminator is not None else []
         optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
+            fitted, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
 
         def factor(step: int) -> float:
-            first, last = 0, min(recipe.mean_steps, recipe.steps)
-            if step >= recipe.mean_steps:
-                first, last = recipe.mean_steps, recipe.steps
+            first, last = 0, min(self.mean_steps, recipe.steps)
+            if step >= self.mean_steps:
+                first, last = self.mean_steps, recipe.steps
             if step - first < recipe.warm_up:
                 return (step - first + 1) / recipe.warm_up
             done = (step - first - recipe.warm_up) / max(last - first - recipe.warm_up, 1)
@@ -96,6 +104,15 @@ class Fit(L.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def mean_steps(recipe: Recipe, model: Model) -> int:
+    """Batches that fit the mean: as asked for, else the method's share; all without a generator."""
+    if model.generator is None:
+        return recipe.steps
+    if recipe.mean_steps is not None:
+        return recipe.mean_steps
+    return round(method(recipe.method).mean_share * recipe.steps)
 
 
 class Numbered(Sampler[int]):
@@ -148,14 +165,7 @@ def train(recipe: Recipe, data: Path, folder: Path, device: str = "auto", worker
         raise InputError(f"{folder} holds a run of another recipe; give another --run folder")
     kept.write_text(text)
     dataset = batches(recipe, data)
-    card = Card(
-        bands=BANDS,
-        sigma=dataset.sigma,
-        scale=recipe.scale,
-        **recipe.network.model_dump(),
-        name=recipe.name,
-        recipe=text,
-    )
+    card = replace(card_of(recipe), recipe=text)
     fit = Fit(recipe, card)
     last = folder / "last.ckpt"
     loader = DataLoader(

@@ -39,10 +39,13 @@ def gaps(scores: Scores) -> str:
 
 
 def gap_of(scores: Scores) -> dict[Place, float]:
-    """Days from the target to the nearest clear date, by place; the same for every system."""
+    """Whole days from the target to the nearest clear date, by place; the same for every system."""
     found: dict[Place, float] = {}
     for system in scores.systems:
-        found |= {place: abs(days) for place, days in scores.values(system, "gap_days").items()}
+        found |= {
+            place: float(round(abs(days)))
+            for place, days in scores.values(system, "gap_days").items()
+        }
     return found
 
 

@@ -1,0 +1,124 @@
+"""Laws of every generator: samples are right for what is white, the same noise gives the
+same image, what was observed is kept, and a scene may be cut anywhere on its stride."""
+
+import pytest
+import torch
+
+from conftest import BANDS, make_model, make_series, perturbed
+from sitsr.inference import Settings, super_resolve
+from sitsr.model import GENERATORS, Model
+from sitsr.series import InputError
+
+B, T, C, H, W, SCALE = 2, 3, 4, 6, 9, 4
+TINY = {
+    "rotation": {"width": 8, "blocks": 1},
+    "karras": {"width": 8, "blocks": 1},
+    "srdiff": {"width": 4, "multipliers": (1, 2), "levels": 6},
+    "sr3": {"width": 4, "multipliers": (1, 2), "levels": 6},
+    "transport": {"width": 4, "multipliers": (1, 2)},
+}
+
+
+def tiny(name: str, **fields) -> Model:
+    return make_model(generator=name, generator_settings=TINY[name], **fields)
+
+
+def frames(rows=H, cols=W):
+    chance = torch.Generator().manual_seed(5)
+    images = 0.05 + 0.3 * torch.rand(B, T, C, rows, cols, generator=chance)
+    clear = torch.rand(B, T, rows, cols, generator=chance) > 0.2
+    return images, clear, torch.tensor([[-9.0, 0, 4], [-30, 0, 12]])
+
+
+def field(number: int) -> torch.Tensor:
+    chance = torch.Generator().manual_seed(number)
+    return torch.randn(B, C, SCALE * H, SCALE * W, generator=chance)
+
+
+def test_every_generator_is_tested_here():
+    assert TINY.keys() == GENERATORS.keys() - {"none"}
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_the_same_noise_gives_the_same_image_and_other_noise_another(name, steps):
+    model = tiny(name)
+    estimate = model(*frames())
+    one, same, other = (
+        model.sample(estimate, lambda k, seed=seed: field(k + seed), steps) for seed in (0, 0, 50)
+    )
+    assert one.shape == (B, C, SCALE * H, SCALE * W) and one.isfinite().all()
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_consistent_sample_keeps_what_was_observed(name):
+    from sitsr.consistency import observe
+
+    images, clear, days = frames()
+    clear[:, 1] = True
+    for consistent, close in ((True, True), (False, False)):
+        model = tiny(name, consistent=consistent)
+        drawn = model.sample(model(images, clear, days), field, 2)
+        again = observe(drawn, model.card.sigma, SCALE)
+        missed = (again - images[:, 1])[..., 2:-2, 2:-2].square().mean().sqrt()
+        assert (float(missed) < 0.03) == close or name in ("rotation", "karras")
+
+
+@pytest.mark.parametrize(("name", "steps"), [("rotation", 3), ("karras", 40)])
+@torch.no_grad()
+def test_a_silent_network_draws_white_residuals_of_the_spread(name, steps):
+    model = Model(tiny(name).card)
+    images, clear, days = frames()
+    clear[:] = True
+    estimate = model(images, clear, days + 1)
+    drawn = torch.stack([model.sample(estimate, lambda k, n=n: field(n), steps) for n in range(40)])
+    spread = (drawn - estimate.mean) / estimate.spread
+    assert float(spread.square().mean()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_losses_are_finite_and_teach_every_weight(name):
+    model = perturbed(tiny(name)).requires_grad_(True)
+    images, clear, days = frames()
+    estimate = model(images, clear, days)
+    hr = estimate.mean.detach() + 0.02 * field(9)
+    chance = torch.Generator().manual_seed(0)
+    parts = model.generator.losses(estimate.given, hr, torch.ones_like(hr), field, chance)
+    total = torch.stack(list(parts.values())).sum()
+    slopes = torch.autograd.grad(total, list(model.generator.parameters()), allow_unused=True)
+    assert total.isfinite()
+    assert all(each is not None and bool(each.any()) for each in slopes)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_scene_may_be_cut_into_tiles(name):
+    model = tiny(name)
+    series = make_series((52, 61), days=(-9, 0, 30)).select(BANDS)
+    whole, cut = (
+        super_resolve(series, series.dates[1], model, Settings(samples=1, steps=1, tile=tile))
+        for tile in (1000, 16)
+    )
+    for one, other in ((whole.mean, cut.mean), (whole.samples, cut.samples)):
+        torch.testing.assert_close(
+            torch.from_numpy(one), torch.from_numpy(other), rtol=0, atol=3e-6, equal_nan=True
+        )
+
+
+def test_without_a_generator_there_are_no_samples():
+    model = make_model(generator="none", generator_settings={})
+    series = make_series((20, 24), days=(-9, 0))
+    made = super_resolve(series, series.dates[1], model, Settings(samples=3))
+    assert len(made.samples) == 0
+    with pytest.raises(InputError, match="draws no samples"):
+        model.sample(model(*frames()), field, 1)
+
+
+def test_unknown_parts_are_named():
+    for fields, message in (
+        ({"generator": "dream"}, "dream is not a generator; choose from rotation"),
+        ({"encoder": "oracle"}, "oracle is not an encoder; choose from target date"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make_model(**fields)
