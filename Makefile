@@ -21,12 +21,15 @@ check: $(READY)
 
 # The tables and pictures of the README; DATA is the folder that holds the archives.
 results: $(READY)
-	$(BIN)/sitsr evaluate --data $(DATA) --out docs/results
+	$(BIN)/sitsr evaluate --data $(DATA) --split validation --out docs/results/validation --extra all
+	$(BIN)/sitsr evaluate --data $(DATA) --split test --out docs/results/test --extra all
 	$(BIN)/python scripts/make_card.py
 	$(BIN)/python scripts/update_readme.py
+	$(BIN)/python scripts/update_conventions.py
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/scene.py
+	$(BIN)/python benchmarks/metrics.py
 
 # The lock holds exact versions; it is made by `make lock` from pyproject.toml.
 lock:

@@ -1,6 +1,6 @@
 """Put what other projects' conventions say of our scores between the two markers of their page.
 
-python scripts/update_conventions.py [docs/results/scores.parquet [docs/conventions.md]]
+python scripts/update_conventions.py [docs/results/validation/scores.parquet [docs/conventions.md]]
 
 Takes the scores of bicubic and of the mean that `sitsr evaluate --extra all` wrote.
 """
@@ -21,7 +21,7 @@ from sitsr.series import InputError
 ROOT = Path(__file__).parents[1]
 START = "<!-- conventions: written by scripts/update_conventions.py -->"
 END = "<!-- end of conventions -->"
-SYSTEMS = ("bicubic", "mean")
+SYSTEMS = ("bicubic", "sitsr mean")
 FIGURES = {  # name: heading and decimals
     "psnr": ("PSNR, dB: ours", 2),
     "cpsnr": ("cPSNR, dB: ours", 2),
@@ -104,7 +104,7 @@ def main(scores: Path, page: Path) -> None:
 
 if __name__ == "__main__":
     given = [Path(name) for name in sys.argv[1:]]
-    defaults = [ROOT / "docs/results/scores.parquet", ROOT / "docs/conventions.md"]
+    defaults = [ROOT / "docs/results/validation/scores.parquet", ROOT / "docs/conventions.md"]
     try:
         main(*given, *defaults[len(given) :])
     except InputError as error:
