@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from conftest import BANDS, make_model, make_series, perturbed
+from sitsr.diffusion import karras
 from sitsr.inference import Settings, super_resolve
 from sitsr.model import GENERATORS, Model
 from sitsr.series import InputError
@@ -122,3 +123,17 @@ def test_unknown_parts_are_named():
     ):
         with pytest.raises(InputError, match=message):
             make_model(**fields)
+
+
+def test_edm_needs_many_steps_for_what_the_rotation_does_in_one():
+    """Variance left of white residuals by a network that is silent."""
+
+    def left(step, levels):
+        denoise = karras.precondition(lambda x, level: torch.zeros_like(x))
+        *_, x = karras.descend(step, denoise, torch.ones(1, 1, 1, 1), karras.levels(levels))
+        return float(x) ** 2
+
+    assert left(karras.euler, 4) < 0.5
+    assert left(karras.heun, 4) > 1.5
+    assert 1.0 < left(karras.heun, 8) < 1.2
+    assert left(karras.heun, 64) == pytest.approx(1, abs=0.01)
