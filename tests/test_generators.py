@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from conftest import BANDS, make_model, make_series, perturbed
+from sitsr.denoisers import fold
 from sitsr.diffusion import karras
 from sitsr.inference import Settings, super_resolve
 from sitsr.model import GENERATORS, Model
@@ -137,3 +138,18 @@ def test_edm_needs_many_steps_for_what_the_rotation_does_in_one():
     assert left(karras.heun, 4) > 1.5
     assert 1.0 < left(karras.heun, 8) < 1.2
     assert left(karras.heun, 64) == pytest.approx(1, abs=0.01)
+
+
+def test_an_error_of_whole_fields_is_learnt_from_scores_of_blocks():
+    """Members that share their errors score better where the truth does, in blocks alone."""
+    model = tiny("rotation")
+    shape = (B, C, SCALE * 16, SCALE * 16)
+    chance = torch.Generator().manual_seed(4)
+    field_wide = torch.randn(2, B, C, 1, 1, generator=chance).expand(2, *shape)
+    pixelwise = torch.randn(2, *shape, generator=chance)
+    truth = torch.randn(B, C, 1, 1, generator=chance).expand(shape)
+    score = {}
+    for name, members in (("fields", field_wide), ("pixels", pixelwise)):
+        folded = torch.stack([fold(each, SCALE, "unshuffle") for each in members])
+        score[name] = float(model.generator._coarse(folded, truth, torch.ones(shape)))
+    assert score["fields"] < score["pixels"]

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from sitsr.denoisers import ResidualVelocity, UNet, fold, unfold
 from sitsr.diffusion import (
@@ -46,6 +46,9 @@ Fold = Literal["unshuffle", "haar"]
 
 MOST_RESIDUAL = 8.0
 """Standardised residuals beyond this are cut in training: clouds that a mask missed, not detail."""
+
+COARSE = 2.0
+"""Weight of the scores of means over blocks, which are small beside those of pixels."""
 
 LARGE = 0.05
 """Residual over bicubic, reflectance, that the networks of Chain see as 1."""
@@ -116,7 +119,23 @@ class Rotation(nn.Module):
             "flow": average(flow, known),
             "crps": average(fair_crps(drawn, clean * known), known),
             "energy": average(patches, whole),
+            "coarse": COARSE * self._coarse(drawn, residual, weight),
         }
+
+    def _coarse(self, drawn: Tensor, residual: Tensor, weight: Tensor) -> Tensor:
+        """Fair CRPS of means over blocks of one and of four low-resolution pixels.
+
+        What is wrong over whole fields, when no image of the target date was seen, is small in
+        every pixel's score and large in these.
+        """
+        members = torch.stack([unfold(each, self.scale, self.kind) for each in drawn])
+        total = residual.new_zeros(())
+        sides = (self.scale, 4 * self.scale)
+        for side in (side for side in sides if side <= min(residual.shape[-2:])):
+            pooled = avg_pool2d(members.flatten(0, 1), side).unflatten(0, members.shape[:2])
+            known = -max_pool2d(-weight, side)
+            total = total + average(fair_crps(pooled, avg_pool2d(residual, side)), known)
+        return total
 
 
 class Karras(nn.Module):
