@@ -30,6 +30,7 @@ from sitsr.evaluation import (
     score,
 )
 from sitsr.evaluation.bench import score_one
+from sitsr.evaluation.scoring import flicker
 from sitsr.evaluation.suites import AT_SENSOR, held_out_at_sensor
 from sitsr.radiometry import degrade
 from sitsr.series import InputError, Series
@@ -418,3 +419,15 @@ def test_a_series_of_one_site_has_no_frames_of_another():
         each.name for each in controls(baselines()[0], [at_hand(make_pair())], lambda s: s.load())
     ]
     assert names == ["dates shuffled", "one frame repeated", "random texture"]
+
+
+def test_flicker_is_of_the_same_ground_only():
+    pair = make_pair()
+    west = replace(pair.series, grid=pair.series.grid.translate_pix(5, 0))
+    truth = pair.reference
+    brighter = truth + np.float32(0.01)
+    assert flicker(pair, truth, pair, brighter) == pytest.approx(0.01, rel=1e-4)
+    assert flicker(pair, truth, pair, truth) == 0
+    assert math.isnan(flicker(pair, truth, replace(pair, series=west), brighter))
+    changed = replace(pair, reference=truth + np.float32(0.3))
+    assert math.isnan(flicker(pair, truth, changed, brighter))

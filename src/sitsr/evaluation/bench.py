@@ -41,7 +41,7 @@ from sitsr.evaluation.suites import sources_in
 from sitsr.evaluation.tables import table
 from sitsr.metrics import CONVENTIONS
 from sitsr.model import Model, bundled_weights, open_model
-from sitsr.series import InputError
+from sitsr.series import Floats, InputError
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ COMPETING = ("baseline", "system")
 
 Key = tuple[str, str, str, str, int]
 Load = Callable[[Source], Pair]
+Before = tuple[Pair, Floats]
+"""A pair and the mean of an entrant there."""
 
 
 @dataclass(frozen=True)
@@ -197,45 +199,54 @@ def _score_all(
 ) -> None:
     for entrant in entrants:
         keeper.known(entrant.name, entrant.version)
-    last: dict[tuple[str, int], tuple[Pair, Estimate]] = {}
-    total = len(sources) * len(entrants) * len(plan.seeds)
-    before: Source | None = None
+    total, each = len(sources) * len(entrants) * len(plan.seeds), len(entrants) * len(plan.seeds)
+    last: dict[tuple[str, int], Before] = {}
     for n, source in enumerate(sources):
-        same_site = before and (before.kind, before.site) == (source.kind, source.site)
-        previous = load(before) if same_site and before else None
         missing = [
             (entrant, seed)
             for entrant in entrants
             for seed in plan.seeds
             if _key(entrant, source, seed) not in keeper.rows
         ]
-        ready = prepare(load(source)) if missing else None
-        if ready is not None:
-            keeper.known(
-                f"{source.kind}, {source.site}, {source.patch}", fingerprint_of(load(source))
-            )
-        for m, (entrant, seed) in enumerate(missing):
-            assert ready is not None
+        done = (n + 1) * each - len(missing)
+        progress(done, total)
+        if not missing:
+            last = {}
+            continue
+        pair = load(source)
+        keeper.known(f"{source.kind}, {source.site}, {source.patch}", fingerprint_of(pair))
+        ready, before = prepare(pair), _before(sources, n)
+        now: dict[tuple[str, int], Before] = {}
+        for m, (entrant, seed) in enumerate(missing, start=1):
             if entrant.enters(ready.pair):
-                then = last.get((entrant.name, seed)) if previous else None
-                if previous and then is None:
-                    then = previous, _answer(entrant, previous, seed)[0]
-                row, estimate = score_one(entrant, ready, seed, then, plan.extra)
-                last[entrant.name, seed] = ready.pair, Estimate(estimate.mean, estimate.samples[:0])
+                then = last.get((entrant.name, seed))
+                if before is not None and then is None:  # scored in an earlier run
+                    earlier = load(before)
+                    then = earlier, _answer(entrant, earlier, seed)[0].mean
+                row, estimate = score_one(
+                    entrant, ready, seed, then if before else None, plan.extra
+                )
+                now[entrant.name, seed] = ready.pair, estimate.mean
                 keeper.add(row)
-            done = n * len(entrants) * len(plan.seeds)
-            progress(done + len(entrants) * len(plan.seeds) - len(missing) + m + 1, total)
-        before = source
+            progress(done + m, total)
+        last = now
+
+
+def _before(sources: Sequence[Source], n: int) -> Source | None:
+    """The patch before this one, if it is of the same kind and site."""
+    if n == 0 or (sources[n - 1].kind, sources[n - 1].site) != (sources[n].kind, sources[n].site):
+        return None
+    return sources[n - 1]
 
 
 def score_one(
     entrant: Entrant,
     ready: Prepared,
     seed: int,
-    before: tuple[Pair, Estimate] | None = None,
+    before: Before | None = None,
     extra: Sequence[str] = (),
 ) -> tuple[Row, Estimate]:
-    """One entrant on one prepared pair; before: the patch before it of the same site."""
+    """One entrant on one prepared pair; before: its mean on the patch before, of the same site."""
     pair = ready.pair
     place = f"{entrant.name} on {pair.site}, {pair.patch}"
     estimate, seconds = _answer(entrant, pair, seed)
@@ -244,7 +255,7 @@ def score_one(
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
     if before is not None and not pair.at_sensor:
-        figures["flicker"] = flicker(before[0], before[1].mean, pair, estimate.mean)
+        figures["flicker"] = flicker(*before, pair, estimate.mean)
     if entrant.cost is not None:
         figures["mflop"] = entrant.cost(pair.task)
     # A square kilometre at the true scale holds this many output pixels, whatever the pair's own.

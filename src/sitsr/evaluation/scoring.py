@@ -187,7 +187,7 @@ def _looks(pair: Pair, sample: Floats) -> Iterator[tuple[str, float]]:
 
 def flicker(before: Pair, estimate_then: Floats, pair: Pair, estimate: Floats) -> float:
     """What two estimates of one site changed on ground that did not change; NaN if all did."""
-    if before.at_sensor or before.reference.shape != pair.reference.shape:
+    if before.at_sensor or before.series.grid != pair.series.grid:
         return math.nan
     clear = before.clear & pair.clear
     if not clear.any():
