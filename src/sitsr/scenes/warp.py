@@ -52,17 +52,7 @@ def _weighted(
     image: Floats, wanted: Booleans, source: GeoBox, grid: GeoBox
 ) -> tuple[Floats, Floats]:
     stack = np.concatenate([np.where(wanted, image, 0), wanted[None]]).astype(np.float32)
-    warped = np.zeros((len(stack), *grid.shape), np.float32)
-    reproject(
-        stack,
-        warped,
-        src_transform=source.transform,
-        src_crs=str(source.crs),
-        dst_transform=grid.transform,
-        dst_crs=str(grid.crs),
-        resampling=Resampling.cubic,
-        tolerance=0,  # exact places; the default errs by an eighth of a pixel
-    )
+    warped = _warped(stack, source, grid, Resampling.cubic)
     weight = warped[-1]
     left = np.where(np.abs(weight) > 0.1, weight, 1).astype(np.float32)
     return (warped[:-1] / left).astype(np.float32), weight
@@ -70,18 +60,23 @@ def _weighted(
 
 def nearest(layer: npt.NDArray[np.uint8], source: GeoBox, grid: GeoBox) -> npt.NDArray[np.uint8]:
     """Classes [h, w] on another grid [H, W]; 0 beyond their edge."""
-    classes = np.zeros(grid.shape, np.uint8)
+    return _warped(layer, source, grid, Resampling.nearest)
+
+
+def _warped(layers: Layer, source: GeoBox, grid: GeoBox, way: Resampling) -> Layer:
+    """Layers [..., h, w] on another grid [..., H, W]; 0 beyond their edge."""
+    there = np.zeros((*layers.shape[:-2], *grid.shape), layers.dtype)
     reproject(
-        layer,
-        classes,
+        layers,
+        there,
         src_transform=source.transform,
         src_crs=str(source.crs),
         dst_transform=grid.transform,
         dst_crs=str(grid.crs),
-        resampling=Resampling.nearest,
-        tolerance=0,
+        resampling=way,
+        tolerance=0,  # exact places; the default errs by an eighth of a pixel
     )
-    return classes
+    return there
 
 
 def _placed(grid: GeoBox, layer: Layer, source: GeoBox) -> Layer:
