@@ -19,7 +19,7 @@ from rasterio.warp import reproject
 from sitsr.scenes.plan import aligned, place
 from sitsr.series import Booleans, Floats
 
-Layer = TypeVar("Layer", Floats, Booleans)
+Layer = TypeVar("Layer", Floats, Booleans, npt.NDArray[np.uint8])
 
 WHOLE = 0.01
 """Share of the kernel's weight that may be missing from a clear pixel."""
