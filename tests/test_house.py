@@ -33,7 +33,7 @@ HOUSE: dict[str, set[str]] = {
     "scenes": FILES,
     "datasets": {"rasterio", "xarray", "scipy", "torch"},
     "inference": TORCH,
-    "training": TORCH | {"lightning", "pydantic", "yaml"},
+    "training": TORCH | {"lightning", "pydantic", "yaml", "PIL"},
     "report": {"PIL", "matplotlib", "scipy"},
     "product": {"xarray"},
     "evaluation": {"matplotlib", "scipy", "yaml", "pyarrow", "onnxruntime", "rasterio", "torch"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +11,34 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from conftest import landscape, make_card, make_model, write_austria, write_tif
+from sitsr import __version__
+from sitsr.cli import app
 from sitsr.datasets import Batch
+from sitsr.datasets.archives import read_austria
 from sitsr.diffusion import NOISE
 from sitsr.model import Model, open_model
 from sitsr.series import InputError
 from sitsr.training import (
+    Engine,
     Fit,
     Numbered,
     Recipe,
     batches,
     mean_losses,
     read_recipe,
+    rehearse,
     residual_losses,
     run,
     train,
+    watching,
 )
+from sitsr.training.recipe import data_fingerprint
 
 pytestmark = [
     # Lightning's and torch's advice on loaders, loggers and their own future
@@ -93,6 +106,7 @@ def test_changes_are_laid_over_the_recipe(recipe_file: Path) -> None:
         ("network.widht=1", "network.widht is not a setting; did you mean width?"),
         ("zzzz=1", "zzzz is not a setting"),
         ("steps=many", "steps = 'many'"),
+        ("patience=0", "patience = 0"),
         ("mixture.blur=[1]", "mixture.blur.1"),
         ("steps", "steps is no change to a recipe; write key=value"),
         ("steps=[", "steps=[ is no change to a recipe: [ cannot be read"),
@@ -387,3 +401,239 @@ def test_the_learning_rate_climbs_and_falls_to_a_hundredth_in_each_stage() -> No
         assert stage[19:21] == [pytest.approx(0.5)] * 2
         assert stage[(20 + last - first) // 2] == pytest.approx(0.5 * 0.505)
         assert 0.005 <= stage[-1] < 0.007
+
+
+# ------------------------------------------------------------- what is looked at
+
+
+@pytest.fixture
+def more_data(tmp_path: Path) -> Path:
+    """The same, and a validation site."""
+    write_austria(tmp_path / "more" / "austria", ("site00", "site09"))
+    return tmp_path / "more"
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_validation_changes_nothing_of_training(
+    data: Path, more_data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    without = train(recipe_with(), data, tmp_path / "without", "cpu", workers=0)
+    with_it = train(recipe_with(), more_data, tmp_path / "with", "cpu", workers=0)
+    assert losses_seen[:6] == losses_seen[6:] and equal(without, with_it)
+    values = [float(row["val_loss"]) for row in logged(tmp_path / "with") if row.get("val_loss")]
+    assert len(values) == 3 and np.isfinite(values).all() and len(set(values)) == 3
+    assert not (tmp_path / "without" / "patches").exists()
+    assert any((tmp_path / "with" / "log").glob("events.*"))  # TensorBoard's
+
+
+def test_validation_losses_are_those_of_the_averaged_weights(
+    more_data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    recipe = recipe_with(steps=4, mean_steps=4)
+    model = open_model(train(recipe, more_data, tmp_path / "run", "cpu", workers=0), "cpu")
+    parts = [
+        mean_losses(model, batch, ROBUST, torch.Generator())
+        for batch in watching.validation_batches(recipe, more_data)
+    ]
+    last = [row for row in logged(tmp_path / "run") if row.get("val_loss")][-1]
+    for name in ("robust", "spread"):
+        expected = np.mean([float(part[name]) for part in parts])
+        assert float(last[f"val_{name}"]) == pytest.approx(expected, rel=1e-5)
+    assert float(last["val_loss"]) == pytest.approx(
+        float(last["val_robust"]) + float(last["val_spread"]), rel=1e-5
+    )
+
+
+def test_validation_batches_are_the_middle_of_whole_images(more_data: Path) -> None:
+    (archive,) = read_austria(more_data / "austria", ["site09"])
+    seen, held_out = watching.validation_batches(recipe_with(), more_data, stride=3)
+    assert seen.hr.shape == (1, 4, 36, 48) and seen.images.shape == (1, 3, 4, 9, 12)
+    assert any((seen.hr[0].numpy() == image[:, :36, :48]).all() for image in archive.images)
+    assert bool((seen.days == 0).any()) and not bool((held_out.days == 0).any())
+    assert set(np.unique(seen.weight)) <= {0.0, 1.0} and bool(seen.season.isnan().all())
+    assert watching.validation_batches(recipe_with(validation=["site77"]), more_data) == ()
+
+
+def test_pictures_are_kept_up_to_a_number(
+    more_data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    train(recipe_with(), more_data, tmp_path / "run", "cpu", 0, Engine(pictures=2))
+    names = sorted(path.name for path in (tmp_path / "run" / "patches").iterdir())
+    assert names == ["epoch-00001.png", "epoch-00002.png"]
+    picture = Image.open(tmp_path / "run" / "patches" / names[-1])
+    assert picture.size == (4 * 52 + 3 * 2, 2 * 40 + 2)
+    train(recipe_with(), more_data, tmp_path / "none", "cpu", 0, Engine(pictures=0))
+    assert not (tmp_path / "none" / "patches").exists()
+
+
+@pytest.mark.parametrize("generator", ["rotation", "none"])
+def test_a_picture_shows_input_mean_sample_and_reference_in_one_stretch(generator: str) -> None:
+    settings = {} if generator == "none" else {"width": 4, "blocks": 1}
+    model = make_model(generator=generator, generator_settings=settings)
+    batch = make_batch()
+    with torch.no_grad():
+        picture = watching.panels(model, batch)
+        mean = model(batch.images, batch.clear, batch.days).mean
+    count = 4 if model.samples else 3
+    rows, cols = 4 * H, 4 * W
+    assert picture.shape == (rows, count * (cols + 2) - 2, 3)
+    parts = [picture[:, k * (cols + 2) :][:, :cols] for k in range(count)]
+    low, high = np.percentile(batch.hr[0, :3], (1, 99))
+    images = [batch.images[0, 0].repeat_interleave(4, 1).repeat_interleave(4, 2), mean[0]]
+    for part, image in ((parts[0], images[0]), (parts[1], images[1]), (parts[-1], batch.hr[0])):
+        share = (image[[2, 1, 0]].numpy() - low) / (high - low)
+        expected = np.rint(255 * np.clip(share, 0, 1)).transpose(1, 2, 0)
+        assert np.abs(part - expected).max() <= 1
+    if model.samples:
+        assert (parts[2] != parts[1]).any()
+
+
+def scored_as(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
+    """Validation losses, epoch by epoch."""
+    monkeypatch.setattr(
+        watching.Watch,
+        "_losses",
+        lambda self, fit, model, batches: {"val_loss": torch.tensor(values[fit.current_epoch])},
+    )
+
+
+def test_patience_ends_a_run_for_good(
+    more_data: Path, tmp_path: Path, losses_seen: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored_as(monkeypatch, 3.0, 2.0, 2.5, 2.1, 1.0)
+    recipe = recipe_with(steps=10, mean_steps=0, patience=2)
+    path = train(recipe, more_data, tmp_path / "run", "cpu", workers=0)
+    assert len(losses_seen) == 8 and "8 batches" in open_model(path, "cpu").card.trained_on
+    train(recipe, more_data, tmp_path / "run", "cpu", workers=0)
+    assert len(losses_seen) == 8
+    earlier = tmp_path / "run" / "log" / "metrics-001.csv"
+    assert len(earlier.read_text().splitlines()) == 1 + 4  # going on deletes no log
+
+
+def test_patience_counts_in_the_last_stage_only(
+    more_data: Path, tmp_path: Path, losses_seen: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored_as(monkeypatch, 1.0, 2.0, 3.0, 9.0, 9.5)
+    recipe = recipe_with(steps=10, mean_steps=6, patience=1)
+    train(recipe, more_data, tmp_path / "run", "cpu", workers=0)
+    assert len(losses_seen) == 10  # stops after the fifth epoch, which is the last anyway
+    losses_seen.clear()
+    scored_as(monkeypatch, 1.0, 2.0, 3.0, 4.0, 5.0)
+    train(
+        recipe_with(steps=10, mean_steps=4, patience=1), more_data, tmp_path / "b", "cpu", workers=0
+    )
+    assert len(losses_seen) == 8
+
+
+def test_patience_needs_something_to_judge_by(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="patience is 2, but no validation site lies below"):
+        train(recipe_with(patience=2), data, tmp_path / "run", "cpu", workers=0)
+
+
+# ------------------------------------------------------------- how a run is driven
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (Engine(precision="8"), "precision 8 is not known; choose from 32, 16-mixed, bf16-mixed"),
+        (Engine(precision="16-mixed"), "16-mixed needs CUDA; on a CPU give 32 or bf16-mixed"),
+        (Engine(devices=0), "0 devices are asked for; give 1 to"),
+        (Engine(devices=3), "2 examples cannot be shared among 3 devices"),
+        (Engine(logger="paper"), "logger paper is not known; choose from wandb, mlflow"),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_line(
+    data: Path, tmp_path: Path, engine: Engine, said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        train(recipe_with(), data, tmp_path / "run", "cpu", 0, engine)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_logger_that_is_not_installed_is_named(
+    data: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"lightning.pytorch.loggers.{name}._{name.upper()}_AVAILABLE"
+    monkeypatch.setattr(where, False)
+    with pytest.raises(InputError, match=f"{name} is not installed; install it, or leave"):
+        train(recipe_with(), data, tmp_path / "run", "cpu", 0, Engine(logger=name))
+
+
+def test_half_precision_trains_other_numbers_that_are_finite(
+    data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    for precision in ("32", "bf16-mixed"):
+        recipe = recipe_with(steps=2, mean_steps=1)
+        train(recipe, data, tmp_path / precision, "cpu", 0, Engine(precision=precision))
+    whole, half = losses_seen[:2], losses_seen[2:]
+    assert np.isfinite(half).all() and whole != half
+    np.testing.assert_allclose(half, whole, rtol=0.1)
+
+
+def test_a_rehearsal_runs_both_stages_and_keeps_nothing(
+    more_data: Path, tmp_path: Path, losses_seen: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    stages: list[set[str]] = []
+    monkeypatch.setattr(Fit, "log_dict", lambda self, parts, **_: stages.append(set(parts)))
+    rehearse(recipe_with(patience=3), more_data, "cpu", 0)
+    assert len(losses_seen) == 2 and "robust" in stages[0] and "flow" in stages[1]
+    assert "val_loss" in stages[2]
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_the_command_rehearses(
+    data: Path, recipe_file: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    words = ["train", str(recipe_file), "--data", str(data), "--run", str(tmp_path / "run")]
+    more = ["--device", "cpu", "--workers", "0", "--precision", "32", "--fast-dev-run"]
+    done = CliRunner().invoke(app, words + more)
+    assert done.exit_code == 0, done.output
+    assert done.output.strip().endswith("tiny: two batches run; nothing is kept")
+    assert len(losses_seen) == 2 and not (tmp_path / "run").exists()
+
+
+# ------------------------------------------------------------- where weights come from
+
+
+def test_weights_say_where_they_come_from(
+    data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    recipe = recipe_with(steps=2)
+    path = train(recipe, data, tmp_path / "run", "cpu", workers=0)
+    told = open_model(path, "cpu").card.provenance
+    assert told["sitsr"] == __version__ and told["torch"] == torch.__version__
+    assert told["lightning"] and told["data"] == data_fingerprint(batches(recipe, data))
+
+
+def test_the_fingerprint_is_of_the_data_alone(data: Path, more_data: Path) -> None:
+    first = data_fingerprint(batches(recipe_with(), data))
+    assert len(first) == 64
+    assert data_fingerprint(batches(recipe_with(), more_data)) == first
+    other = recipe_with(mixture={"most_images": 2}, seed=5)
+    assert data_fingerprint(batches(other, data)) == first
+    changed = batches(recipe_with(), data)
+    changed.sources["austria"][2].archives[0].images[1, 2, 3, 4] += 0.001
+    assert data_fingerprint(changed) != first
+    renamed = batches(recipe_with(), data)
+    renamed.sources["flanders"] = renamed.sources.pop("austria")
+    assert data_fingerprint(renamed) != first
+
+
+def test_weights_without_provenance_still_open(
+    data: Path, tmp_path: Path, losses_seen: list[float]
+) -> None:
+    path = train(recipe_with(steps=2), data, tmp_path / "run", "cpu", workers=0)
+    with safe_open(path, "pt") as file:
+        card = json.loads(file.metadata()["card"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del card["provenance"]
+    save_file(weights, tmp_path / "old.safetensors", metadata={"card": json.dumps(card)})
+    assert open_model(tmp_path / "old.safetensors", "cpu").card.provenance == {}

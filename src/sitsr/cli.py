@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -138,16 +139,40 @@ def train(
     ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that make batches.")] = 1,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="32, 16-mixed or bf16-mixed [bf16-mixed on CUDA that has it, else 32]."),
+    ] = None,
+    devices: Annotated[
+        int, typer.Option(help="GPUs, or processes on a CPU, that share every batch.")
+    ] = 1,
+    logger: Annotated[
+        str | None, typer.Option(help="wandb or mlflow, beside CSV and TensorBoard.")
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option(help="Pictures of validation patches that are kept; one an epoch.")
+    ] = 20,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="Try two batches and leave; nothing is kept.")
+    ] = False,
 ) -> None:
     """Fit a model as a recipe says; stop and go on at any time."""
-    from sitsr.training import read_recipe
+    from sitsr.training import Engine, read_recipe, rehearse
     from sitsr.training import train as fit
 
     chosen = read_recipe(recipe, tuple(changes or ()))
+    engine = Engine(precision, devices, logger, pictures)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers
-        path = fit(chosen, data, run or Path("runs") / chosen.name, device, workers)
-    typer.echo(str(path))
+        if fast_dev_run:
+            rehearse(chosen, data, device, workers, engine)
+            said = f"{chosen.name}: two batches run; nothing is kept"
+        else:
+            said = str(
+                fit(chosen, data, run or Path("runs") / chosen.name, device, workers, engine)
+            )
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the other processes of --devices say nothing
+        typer.echo(said)
 
 
 @app.command()

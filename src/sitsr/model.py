@@ -84,6 +84,8 @@ class Card:
     licence: str = "Apache-2.0"
     recipe: str = ""
     """The whole recipe as it was used, YAML."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Versions of sitsr, torch and lightning, and SHA-256 of the data; empty in older weights."""
 
 
 class Estimate(NamedTuple):

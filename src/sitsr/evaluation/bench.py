@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -33,8 +32,9 @@ from sitsr.evaluation.entrants import (
 )
 from sitsr.evaluation.examples import choose_examples, middle, shown
 from sitsr.evaluation.figures import comparison_figure
+from sitsr.evaluation.keeping import Keeper, Key, fingerprint_of
 from sitsr.evaluation.page import write_page
-from sitsr.evaluation.rows import Row, read_rows, save_rows, written_aside
+from sitsr.evaluation.rows import Row, written_aside
 from sitsr.evaluation.scoring import Estimate, flicker, score
 from sitsr.evaluation.study import Study
 from sitsr.evaluation.suites import sources_in
@@ -45,16 +45,12 @@ from sitsr.series import Floats, InputError
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 20.0
-"""Seconds between two writings of the file of scores."""
-
 FAMILY = ("psnr", "crps")
 """Measures of the comparisons that are declared beforehand."""
 
 COMPETING = ("baseline", "system")
 """Roles that further measures are taken of."""
 
-Key = tuple[str, str, str, str, int]
 Load = Callable[[Source], Pair]
 Before = tuple[Pair, Floats]
 """A pair and the mean of an entrant there."""
@@ -153,40 +149,6 @@ def entered(
     main = _named(all_systems, _main(plan, all_systems))
     _named(all_systems, plan.against)
     return [*all_systems, *controls(main, sources, load), *oracles()]
-
-
-class Keeper:
-    """The rows scored so far, and the file that keeps them."""
-
-    def __init__(self, path: Path, configuration: Mapping[str, Any]) -> None:
-        self.path, self.configuration = path, dict(configuration)
-        self.rows: dict[Key, Row] = {}
-        self.saved = time.monotonic()
-        if path.exists():
-            rows, told = read_rows(path)
-            self.rows = {row.key: row for row in rows}
-            self.configuration |= _agreed(path, told, self.configuration)
-
-    def known(self, name: str, version: str) -> None:
-        """Note what a system's or a pair's answers depend on; refuse another under that name."""
-        versions = self.configuration.setdefault("versions", {})
-        if versions.setdefault(name, version) != version:
-            raise InputError(
-                f"{self.path} holds scores of another {name} ({versions[name]}, now {version}); "
-                "give another --out or remove the file"
-            )
-
-    def add(self, row: Row) -> None:
-        """Keep a row, and write the file from time to time."""
-        self.rows[row.key] = row
-        if time.monotonic() - self.saved > SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        """Write all rows."""
-        if self.rows:
-            save_rows(list(self.rows.values()), self.path, self.configuration)
-        self.saved = time.monotonic()
 
 
 def _score_all(
@@ -364,17 +326,6 @@ def _command(plan: Plan) -> str:
     return " ".join(words)
 
 
-def _agreed(path: Path, told: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file of scores goes on with; refused if its rows were measured otherwise."""
-    for name in ("sitsr", "extra"):
-        if told.get(name) != asked[name]:
-            raise InputError(
-                f"{path} was made with {name} {told.get(name)}, this asks for {asked[name]}; "
-                "give another --out or remove the file"
-            )
-    return {"versions": dict(told.get("versions", {}))}
-
-
 def _loader(sources: Sequence[Source]) -> Load:
     """Load with the last two pairs kept, which is what a walk through the sources asks for."""
     kept: dict[int, Pair] = {}
@@ -400,11 +351,3 @@ def _pictures(
         images, _ = shown(pair, entrants, plan.against, _main(plan, entrants), plan.seeds[0])
         path = plan.out / f"{source.patch.replace(' ', '-')}.png"
         comparison_figure(middle(pair), images, path)
-
-
-def fingerprint_of(pair: Pair) -> str:
-    """What a pair's pixels are, in eight digits."""
-    code = 0
-    for part in (pair.series.images, pair.series.clear, pair.reference, pair.clear):
-        code = zlib.crc32(np.ascontiguousarray(part).tobytes(), code)
-    return f"{code:08x}"

@@ -13,9 +13,10 @@ stopped and goes on gives the same losses as one that was not.
 
 from sitsr.training.losses import mean_losses, residual_losses
 from sitsr.training.recipe import Recipe, batches, read_recipe
-from sitsr.training.run import Fit, Numbered, Snapshot, train
+from sitsr.training.run import Engine, Fit, Numbered, Snapshot, rehearse, train
 
 __all__ = [
+    "Engine",
     "Fit",
     "Numbered",
     "Recipe",
@@ -23,6 +24,7 @@ __all__ = [
     "batches",
     "mean_losses",
     "read_recipe",
+    "rehearse",
     "residual_losses",
     "train",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets import Batches, Mixture
@@ -66,9 +70,9 @@ class Recipe(Settings):
     """Batches from zero to the peak."""
     average: float = 0.998
     """Decay of the averaged weights, a batch."""
-    patience: int | None = None
-    """Epochs of EPOCH batches without a better loss on held-out batches before a run stops; None:
-    never."""
+    patience: int | None = Field(None, ge=1)
+    """Epochs without a better loss on validation sites before a run stops, counted in the last of
+    its stages; None: never."""
     validation: tuple[str, ...] = ()
     """Sites that are never trained on and that `sitsr evaluate` scores."""
     mixture: Mixture = Mixture()
@@ -187,3 +191,33 @@ def batches(recipe: Recipe, data: Path) -> Batches:
         raise InputError("the recipe names nothing to train on; give one of the archives")
     sigma = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
     return Batches(sources, mixture, sigma, recipe.scale, recipe.seed)
+
+
+def data_fingerprint(dataset: Batches) -> str:
+    """SHA-256, hexadecimal, of all that the sources hold: names, dates, shapes and every pixel.
+
+    Not of how batches are made from it, which the recipe tells.
+    """
+    digest = hashlib.sha256()
+    for name, (_, _, source) in dataset.sources.items():
+        held = source.archives if isinstance(source, ScaleTransfer) else vars(source)["places"]
+        for part in _told({name: held}):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _told(value: Any) -> Iterator[bytes]:
+    """Everything in a value, as bytes that no other value gives."""
+    if isinstance(value, np.ndarray):
+        yield f"{value.dtype.str}{value.shape}".encode()
+        yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, Mapping):
+        yield from _told([part for pair in value.items() for part in pair])
+    elif is_dataclass(value):
+        yield from _told([getattr(value, each.name) for each in fields(value)])
+    elif isinstance(value, list | tuple):
+        yield f"[{len(value)}]".encode()
+        for each in value:
+            yield from _told(each)
+    else:
+        yield repr(value).encode() + b"\0"

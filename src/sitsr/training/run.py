@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
@@ -16,23 +19,48 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
 
-from sitsr.datasets import Batch
+from sitsr import __version__
+from sitsr.datasets import Batch, Batches
 from sitsr.methods import method
-from sitsr.model import Card, Model, save_model
+from sitsr.model import Card, Model, choose_device, save_model
 from sitsr.series import InputError
 from sitsr.training.adversarial import PatchDiscriminator
 from sitsr.training.losses import mean_losses, residual_losses
-from sitsr.training.recipe import Recipe, batches, card_of
+from sitsr.training.recipe import Recipe, batches, card_of, data_fingerprint
+from sitsr.training.sharing import Share, WholeDraws
+from sitsr.training.watching import Patience, Watch, validation_batches
 
 log = logging.getLogger(__name__)
 
 EPOCH = 250
 """Batches between two checkpoints."""
+
+PRECISIONS = ("32", "16-mixed", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a run is driven. None of it says what is learnt, so it is no part of the recipe."""
+
+    precision: str | None = None
+    """One of PRECISIONS; None is bf16-mixed on CUDA that has it, else 32."""
+    devices: int = 1
+    """Processes, each with a device of its own; every batch is shared among them."""
+    logger: str | None = None
+    """"wandb" or "mlflow", beside CSV and TensorBoard."""
+    pictures: int = 20
+    """Of validation patches, one an epoch, at most this many kept; 0 is none."""
 
 
 def _average_weights(decay: float, average: Tensor, new: Tensor, count: Tensor) -> Tensor:
@@ -65,14 +93,44 @@ class Fit(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         number = self.current_epoch * EPOCH + index
         chance = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + number)
-        if number < self.mean_steps:
-            parts = mean_losses(self.model, batch, self.terms, chance, self.discriminator)
-        else:
-            parts = residual_losses(self.model, batch, chance, self.recipe.aligned)
-        self.log_dict(parts, prog_bar=True)
+        share = Share(self.global_rank, self.trainer.world_size)
+        alone = share.processes == 1
+        with nullcontext() if alone else WholeDraws(share, len(batch.hr)):
+            own = share.taken(batch)
+            parts = self.losses_of(number, self.model, own, chance, self.discriminator)
+        parts = parts if alone else share.weighed(parts, batch)
+        self.log_dict(parts, prog_bar=True, sync_dist=not alone, batch_size=len(batch.hr))
         return torch.stack(list(parts.values())).sum()
 
+    def losses_of(
+        self,
+        number: int,
+        model: Model,
+        batch: Batch,
+        chance: torch.Generator,
+        discriminator: PatchDiscriminator | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of the stage that batch `number` lies in; no contest without a discriminator."""
+        if number >= self.mean_steps:
+            return residual_losses(model, batch, chance, self.recipe.aligned)
+        terms = dict(self.terms)
+        if discriminator is None:
+            terms.pop("adversarial", None)
+        return mean_losses(model, batch, terms, chance, discriminator)
+
+    @property
+    def last_of_epoch(self) -> int:
+        """Number of the last batch of this epoch."""
+        return min((self.current_epoch + 1) * EPOCH, self.recipe.steps) - 1
+
+    @property
+    def in_last_stage(self) -> bool:
+        """Whether the epoch ends in the stage that the run ends in."""
+        return self.mean_steps >= self.recipe.steps or self.last_of_epoch >= self.mean_steps
+
     def on_after_backward(self) -> None:
+        if self.trainer.precision == "16-mixed":
+            return  # gradients are scaled here; the scaler leaves out what is not finite
         gradients = [each.grad for each in self.model.parameters() if each.grad is not None]
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
             log.warning("batch %d gives no finite gradient and is left out", self.global_step)
@@ -140,6 +198,8 @@ class Snapshot(L.Callback):
         self.folder, self.sources = folder, tuple(sources)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         assert isinstance(pl_module, Fit)
         averaged = pl_module.averaged.module
         assert isinstance(averaged, Model)
@@ -150,23 +210,33 @@ class Snapshot(L.Callback):
         where = f"{torch.get_num_threads()} threads of a CPU"
         if fit.device.type == "cuda":
             where = torch.cuda.get_device_name(fit.device)
+        where += f", {trainer.world_size} of them" if trainer.world_size > 1 else ""
         return (
             f"{', '.join(self.sources)}; {trainer.global_step} batches "
             f"in {float(fit.hours):.2f} h on {where}"
         )
 
 
-def train(recipe: Recipe, data: Path, folder: Path, device: str = "auto", workers: int = 1) -> Path:
-    """Run the recipe, or go on with it, in this folder; gives the weights' path."""
+def train(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    device: str = "auto",
+    workers: int = 1,
+    engine: Engine = Engine(),
+) -> Path:
+    """Run the recipe, or go on with it, in this folder; gives the weights' path.
+
+    workers: processes that make batches, 0 for none. Raises InputError where the folder holds a run
+    of another recipe, or the device, the precision or the logger cannot be had.
+    """
+    place = choose_device(device)
+    _check(recipe, engine, place)
     folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    kept = folder / "recipe.yaml"
-    if kept.exists() and kept.read_text() != text:
-        raise InputError(f"{folder} holds a run of another recipe; give another --run folder")
-    kept.write_text(text)
+    text = _keep_recipe(recipe, folder)
     dataset = batches(recipe, data)
-    card = replace(card_of(recipe), recipe=text)
-    fit = Fit(recipe, card)
+    fit = Fit(recipe, replace(card_of(recipe), recipe=text, provenance=provenance(dataset)))
+    callbacks = _callbacks(fit, data, folder, engine)
     last = folder / "last.ckpt"
     loader = DataLoader(
         dataset,
@@ -176,22 +246,128 @@ def train(recipe: Recipe, data: Path, folder: Path, device: str = "auto", worker
         persistent_workers=workers > 0,
     )
     trainer = L.Trainer(
-        accelerator="cpu" if device == "cpu" else "auto",
-        devices=1,
+        accelerator="gpu" if place.type == "cuda" else place.type,
+        devices=engine.devices if place.index is None else [place.index],
+        # The mean's stage does not touch the generator, nor the generator's the mean.
+        strategy="ddp_find_unused_parameters_true" if engine.devices > 1 else "auto",
+        use_distributed_sampler=False,  # every process takes its share of every batch
+        precision=_precision(engine, place),
         # Not max_steps: with it Lightning goes on amid the epoch that a checkpoint had ended.
         max_epochs=ceil(recipe.steps / EPOCH),
         gradient_clip_val=0.5,
         default_root_dir=folder,
-        logger=CSVLogger(folder, name="", version="log"),
-        callbacks=[
-            ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False),
-            Snapshot(folder, dataset.sources),
-        ],
+        logger=_loggers(recipe, folder, engine),
+        callbacks=[*callbacks, Snapshot(folder, dataset.sources)],
         log_every_n_steps=25,
         enable_model_summary=False,
     )
     trainer.fit(fit, loader, ckpt_path=last if last.exists() else None, weights_only=False)
     return folder / "weights.safetensors"
+
+
+def rehearse(
+    recipe: Recipe, data: Path, device: str = "auto", workers: int = 1, engine: Engine = Engine()
+) -> None:
+    """Two batches, one of each stage, and all that follows an epoch; nothing is kept."""
+    two: dict[str, Any] = {"steps": 2, "warm_up": 1, "patience": None}
+    if Model(card_of(recipe)).samples:
+        two["mean_steps"] = 1
+    with TemporaryDirectory() as scratch:
+        train(recipe.model_copy(update=two), data, Path(scratch), device, workers, engine)
+
+
+def provenance(dataset: Batches) -> dict[str, str]:
+    """What the weights come from, for their card."""
+    return {
+        "sitsr": __version__,
+        "torch": str(torch.__version__),
+        "lightning": L.__version__,
+        "data": data_fingerprint(dataset),
+    }
+
+
+def _check(recipe: Recipe, engine: Engine, place: torch.device) -> None:
+    if engine.precision not in (None, *PRECISIONS):
+        raise InputError(
+            f"precision {engine.precision} is not known; choose from {', '.join(PRECISIONS)}"
+        )
+    if engine.precision == "16-mixed" and place.type == "cpu":
+        raise InputError("precision 16-mixed needs CUDA; on a CPU give 32 or bf16-mixed")
+    there = torch.cuda.device_count() if place.type == "cuda" else engine.devices
+    if not 1 <= engine.devices <= there:
+        raise InputError(f"{engine.devices} devices are asked for; give 1 to {max(there, 1)}")
+    chosen = (recipe.austria, recipe.flanders, recipe.theia, recipe.naip)
+    fewest = min((each.examples for each in chosen if each), default=engine.devices)
+    if fewest < engine.devices:
+        raise InputError(
+            f"a batch of {fewest} examples cannot be shared among {engine.devices} devices; "
+            f"give fewer devices or more examples"
+        )
+
+
+def _keep_recipe(recipe: Recipe, folder: Path) -> str:
+    """The recipe as text, written to the folder of its run, where no other may be."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    kept = folder / "recipe.yaml"
+    if kept.exists() and kept.read_text() != text:
+        raise InputError(f"{folder} holds a run of another recipe; give another --run folder")
+    aside = folder / f"recipe.yaml.part{os.getpid()}"  # every process of a run writes it
+    aside.write_text(text)
+    aside.replace(kept)
+    return text
+
+
+def _callbacks(fit: Fit, data: Path, folder: Path, engine: Engine) -> list[L.Callback]:
+    recipe = fit.recipe
+    callbacks: list[L.Callback] = [
+        ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False)
+    ]
+    if watched := validation_batches(recipe, data, fit.model.stride):
+        callbacks.append(Watch(watched, folder / "patches", engine.pictures))
+    if recipe.patience is not None:
+        if not watched:
+            raise InputError(
+                f"patience is {recipe.patience}, but no validation site lies below {data}; "
+                f"name one of the austria archive, or leave patience out"
+            )
+        callbacks.append(Patience(recipe.patience))
+    return callbacks
+
+
+def _loggers(recipe: Recipe, folder: Path, engine: Engine) -> list[Logger]:
+    """CSV and TensorBoard in `log`, and the one asked for."""
+    _spare(folder / "log" / "metrics.csv")
+    kept: list[Logger] = [
+        CSVLogger(folder, name="", version="log"),
+        TensorBoardLogger(folder, name="", version="log"),
+    ]
+    try:
+        if engine.logger == "wandb":
+            kept.append(WandbLogger(project="sitsr", name=recipe.name, save_dir=folder))
+        elif engine.logger == "mlflow":
+            kept.append(
+                MLFlowLogger("sitsr", run_name=recipe.name, save_dir=str(folder / "mlflow"))
+            )
+        elif engine.logger is not None:
+            raise InputError(f"logger {engine.logger} is not known; choose from wandb, mlflow")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{engine.logger} is not installed; install it, or leave --logger out"
+        ) from error
+    return kept
+
+
+def _spare(metrics: Path) -> None:
+    """Rename what an earlier part of the run has logged: CSVLogger would delete it."""
+    if metrics.exists():
+        count = len(list(metrics.parent.glob("metrics-*.csv")))
+        metrics.replace(metrics.with_name(f"metrics-{count + 1:03d}.csv"))
+
+
+def _precision(engine: Engine, place: torch.device) -> Any:
+    if engine.precision is not None:
+        return engine.precision
+    return "bf16-mixed" if place.type == "cuda" and torch.cuda.is_bf16_supported() else "32"
 
 
 def _epochs_done(checkpoint: Path) -> int:
