@@ -637,3 +637,20 @@ def test_weights_without_provenance_still_open(
     del card["provenance"]
     save_file(weights, tmp_path / "old.safetensors", metadata={"card": json.dumps(card)})
     assert open_model(tmp_path / "old.safetensors", "cpu").card.provenance == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("network.encoder=ltaee",), "ltaee is not an encoder; choose from target date"),
+        (("network.encoder_settings.blocks=2",), "blocks is not a setting of target date"),
+        (("method=srgam",), "srgam is not a method; did you mean srgan"),
+        (("losses.charboniere=1",), "did you mean charbonnier?"),
+    ],
+)
+def test_a_network_that_cannot_be_is_named(
+    recipe_file: Path, changes: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_recipe(recipe_file, changes)
+    assert said in str(caught.value) and "\n" not in str(caught.value)

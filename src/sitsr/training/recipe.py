@@ -123,7 +123,11 @@ def card_of(recipe: Recipe) -> Card:
     try:
         Model(card)
     except TypeError as error:
-        raise InputError(f"network: {error}".replace("__init__() got an", "an")) from error
+        # "LTAE.__init__() got an unexpected keyword argument 'position'"
+        wrong = str(error).rpartition("argument ")[2].strip("'")
+        raise InputError(
+            f"network: {wrong} is not a setting of {card.encoder} or {card.generator}"
+        ) from error
     return card
 
 
