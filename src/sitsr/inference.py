@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sitsr.encoders import enlarged
 from sitsr.model import Model
-from sitsr.series import NEVER, Floats, InputError, Integers, Series, SuperResolved
+from sitsr.series import NEVER, Floats, InputError, Integers, Series, SuperResolved, phase_of_year
 from sitsr.tiles import Tile, noise_under, plan
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def super_resolve_tile(
     images = torch.from_numpy(series.images[None, :, :, rows, cols]).to(device)
     clear = torch.from_numpy(series.clear[None, :, rows, cols]).to(device)
     days = torch.from_numpy(series.days_from(target)[None]).to(device)
-    season = torch.tensor([phase_of(target)], device=device)
+    season = torch.tensor([phase_of_year(target)], device=device)
     estimate = model(images, clear, days, season)
 
     def finish(image: Tensor) -> Floats:
@@ -170,11 +170,6 @@ def how_served(series: Series, target: date) -> str:
     if abs(nearest) > FAR_DAYS:
         log.warning("%s is far from what was observed: %s; take it as a guess", target, where)
     return text
-
-
-def phase_of(day: date) -> float:
-    """Where in the year a day lies, from 0 on the first of January to 1."""
-    return (day.timetuple().tm_yday - 1) / 365.25
 
 
 def _seen(series: Series, target: date) -> tuple[Integers, Integers]:

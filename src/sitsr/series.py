@@ -29,6 +29,11 @@ class InputError(ValueError):
     """What the user can mend: the message says what was got, what was wanted and what to do."""
 
 
+def phase_of_year(day: date) -> float:
+    """Where in the year a day lies, from 0 on the first of January to 1."""
+    return (day.timetuple().tm_yday - 1) / 365.25
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: arrays have no single truth value
 class Series:
     """Images of one place on one grid, in order of time."""

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from sitsr.consistency import observe
 from sitsr.datasets.archives import Archive
-from sitsr.series import Booleans, Floats, InputError
+from sitsr.series import Booleans, Floats, InputError, phase_of_year
 
 
 class Batch(NamedTuple):
@@ -193,7 +193,7 @@ class ScaleTransfer:
             turn(fine[target] * gain),
             turn(weight.astype(np.float32)),
             chance.uniform(*self.mixture.blur),
-            _phase(archive, target),
+            phase_of_year(archive.dates[target]) if archive.dates else float("nan"),
         )
 
     def _days(self, archive: Archive, chance: np.random.Generator) -> Floats:
@@ -207,13 +207,6 @@ class ScaleTransfer:
         share = clear.mean((1, 2))
         wanted = share**2 + 1e-6
         return int(chance.choice(len(share), p=wanted / wanted.sum()))
-
-
-def _phase(archive: Archive, target: int) -> float:
-    """Where in the year the target lies, as ``sitsr.inference`` tells it; NaN if nobody knows."""
-    if archive.dates is None:
-        return float("nan")
-    return (archive.dates[target].timetuple().tm_yday - 1) / 365.25
 
 
 class Aerial:

@@ -98,11 +98,11 @@ def run(plan: Plan, progress: Callable[[int, int], None] = lambda done, total: N
     Gives the folder back. scores.parquet grows while it goes on; the rest is written at the end.
     """
     path = plan.weights or bundled_weights()
-    model = open_model(path, plan.device)
+    model, weights = open_model(path, plan.device), version_of(path)
     sources = sources_in(plan.data, plan.split, model.card, plan.dates)
     load = _loader(sources)
-    entrants = entered(plan, model, version_of(path), sources, load)
-    keeper = Keeper(plan.out / "scores.parquet", _configuration(plan, model, version_of(path)))
+    entrants = entered(plan, model, weights, sources, load)
+    keeper = Keeper(plan.out / "scores.parquet", _configuration(plan, model, weights))
     try:
         _score_all(plan, sources, load, entrants, keeper, progress)
     finally:

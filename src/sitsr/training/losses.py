@@ -13,7 +13,7 @@ The mean's loss is a sum of terms by name, each with a weight:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -37,8 +37,6 @@ TERMS = (
     *("robust", "l1", "l2", "charbonnier", "ssim", "laplace"),
     *("registered", "perceptual", "held out", "adversarial"),
 )
-
-Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def mean_losses(
@@ -83,13 +81,7 @@ def _term(name: str, estimate: Estimate, hr: Tensor, weight: Tensor) -> Tensor:
         return registered(pixelwise.charbonnier, mean, hr, weight, MOST_SHIFT).mean()
     if name == "perceptual":
         return perceptual(FilterFeatures(), mean, hr, weight).mean()
-    by_name: dict[str, Term] = {
-        "l1": pixelwise.l1,
-        "l2": pixelwise.l2,
-        "charbonnier": pixelwise.charbonnier,
-        "ssim": pixelwise.ssim_loss,
-    }
-    return by_name[name](mean, hr, weight).mean()
+    return pixelwise.LOSSES[name](mean, hr, weight).mean()
 
 
 def _at_another_date(model: Model, batch: Batch, chance: torch.Generator) -> Tensor:
