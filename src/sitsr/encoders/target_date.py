@@ -39,17 +39,19 @@ class TargetDateAttention(nn.Module):
     twice counts twice.
     """
 
-    def __init__(self, width: int, heads: int = 4) -> None:
+    def __init__(self, frame_width: int, width: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
-        self.days = nn.Sequential(nn.Linear(10, width), nn.SiLU(), nn.Linear(width, width))
+        self.days = nn.Sequential(
+            nn.Linear(10, frame_width), nn.SiLU(), nn.Linear(frame_width, frame_width)
+        )
         self.query = nn.Conv2d(width, width, 1)
-        self.key = nn.Conv2d(width, width, 1)
-        self.value = he(nn.Conv2d(width, width, 1))
+        self.key = nn.Conv2d(frame_width, width, 1)
+        self.value = he(nn.Conv2d(frame_width, width, 1))
         self.nearness = nn.Linear(10, heads)
 
     def forward(self, frames: Tensor, anchor: Tensor, clear: Tensor, days: Tensor) -> Tensor:
-        """frames [B, T, F, H, W], anchor [B, F, H, W], clear [B, T, H, W] -> [B, F, H, W]."""
+        """frames [B, T, G, H, W], anchor [B, F, H, W], clear [B, T, H, W] -> [B, F, H, W]."""
         times = frames.shape[1]
         described = describe_days(days)  # [B, T, 10]
         dated = rearrange(
@@ -74,22 +76,30 @@ class TargetDateAttention(nn.Module):
 class TargetDateEncoder(nn.Module):
     """Each image through shared residual blocks, attention to the target date, a trunk.
 
-    bands: C. width: F. Reaches 1 + 2·(frame_blocks + trunk_blocks) pixels, and those of contrast.
+    bands: C. width: F. frame_width: of each image's features G, F if not said: there
+    are T times as many of those. Reaches 1 + 2·(frame_blocks + trunk_blocks) pixels, and those of
+    contrast.
     """
 
     uses = frozenset({"images", "dates", "masks"})
     breaks = ""
 
     def __init__(
-        self, bands: int, width: int, frame_blocks: int = 2, trunk_blocks: int = 5
+        self,
+        bands: int,
+        width: int,
+        frame_blocks: int = 2,
+        trunk_blocks: int = 5,
+        frame_width: int | None = None,
     ) -> None:
         super().__init__()
+        own = frame_width or width
         self.features = width
         self.reach = 1 + 2 * (frame_blocks + trunk_blocks) + 2 * CONTRAST_REACH
-        self.frame_stem = he(nn.Conv2d(4 * bands + 1, width, 3, padding=1))
-        self.frame_blocks = nn.ModuleList(ResidualBlock(width) for _ in range(frame_blocks))
+        self.frame_stem = he(nn.Conv2d(4 * bands + 1, own, 3, padding=1))
+        self.frame_blocks = nn.ModuleList(ResidualBlock(own) for _ in range(frame_blocks))
         self.anchor_stem = he(nn.Conv2d(3 * bands + 1, width, 3, padding=1))
-        self.attention = TargetDateAttention(width)
+        self.attention = TargetDateAttention(own, width)
         self.fuse = he(nn.Conv2d(2 * width, width, 1))
         self.trunk_blocks = nn.ModuleList(ResidualBlock(width) for _ in range(trunk_blocks))
 
