@@ -11,22 +11,44 @@ import pytest
 import torch
 import xarray as xr
 
-from conftest import BANDS, SIGMA, landscape, vegetation, write_austria, write_tif
+from conftest import (
+    BANDS,
+    SIGMA,
+    TARGET,
+    landscape,
+    make_series,
+    vegetation,
+    write_austria,
+    write_tif,
+)
 from sitsr.consistency import observe
 from sitsr.datasets import (
     Archive,
     Batch,
     Batches,
     Mixture,
+    Pair,
+    PairWindows,
+    at_hand,
+    export_pairs,
     read_austria,
     read_flanders,
     read_naip,
     read_theia,
     real_pairs,
     scale_transfer_pairs,
+    training_pairs,
 )
 from sitsr.datasets.archives import L2A_BANDS
-from sitsr.datasets.batches import Aerial, Example, ScaleTransfer, blocks_all, degraded
+from sitsr.datasets.batches import (
+    Aerial,
+    Example,
+    Observed,
+    ScaleTransfer,
+    blocks_all,
+    chosen_frames,
+    degraded,
+)
 from sitsr.series import InputError
 
 T, C, H, W, SCALE = 5, 4, 40, 52, 4
@@ -179,8 +201,9 @@ def make_places() -> dict[str, dict[int, Any]]:
 def make_batches(mixture: Mixture | None = None, seed: int = 1) -> Batches:
     mixture = mixture or Mixture()
     transfer = ScaleTransfer([make_archive(), make_archive(seed=3)], mixture, 24)
-    sources = {"a": (0.6, 2, transfer), "b": (0.4, 3, Aerial(make_places(), mixture))}
-    return Batches(sources, mixture, SIGMA, SCALE, seed)
+    aerial = Aerial(make_places(), mixture)
+    first, second = (Observed(maker, mixture, SCALE) for maker in (transfer, aerial))
+    return Batches({"a": (0.6, 2, first), "b": (0.4, 3, second)}, mixture, seed)
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:
@@ -307,6 +330,158 @@ def test_aerial_years_are_used_and_the_target_year_is_the_reference() -> None:
     assert example.fine.shape == (6, C, 16, 16) and example.days[0] == 0
     np.testing.assert_array_equal(example.fine[0], example.hr)
     assert example.clear.all() and (example.weight == 1).all()
+
+
+def test_fewer_bands_are_the_same_batch_without_the_others() -> None:
+    maker, bare = Aerial(make_places(), STEADY), Mixture(clouded=0, noise=0)
+    whole, part = (
+        Observed(maker, bare, SCALE, bands)(np.random.default_rng(4), 3, 2)
+        for bands in (BANDS, ("B04", "B02"))
+    )
+    for one, other in ((part.hr, whole.hr), (part.weight, whole.weight)):
+        assert torch.equal(one, other[:, [2, 0]])
+    torch.testing.assert_close(part.images, whole.images[:, :, [2, 0]])
+
+
+# ------------------------------------------------------------- batches of pairs
+
+SIDE = 16
+
+
+def make_pair(times: int = T, seed: int = 0, **fields: Any) -> Pair:
+    """A pair whose reference, clear mask and images tell which window was taken of them."""
+    days = (0,) if times == 1 else (-35, -6, 0, 11, 40)[:times]
+    series = make_series((9, 14), days, clear=np.ones((times, 9, 14), bool))
+    fine = series.images[min(2, times - 1)]
+    given = {
+        "series": series,
+        "target": TARGET,
+        "scale": SCALE,
+        "site": f"site {seed}",
+        "patch": f"{seed}",
+        "kind": "real pair",
+        "reference": fine.repeat(SCALE, 1).repeat(SCALE, 2),
+        "clear": np.arange(36 * 56).reshape(36, 56) % 7 > 0,
+        "sensor_sigma": SIGMA,
+    }
+    return Pair(**{**given, **fields})
+
+
+def windows(
+    *pairs: Pair, mixture: Mixture = STEADY, side: int = SIDE, **fields: Any
+) -> PairWindows:
+    return PairWindows([at_hand(pair) for pair in pairs], mixture, side, **fields)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_window_of_a_pair_is_the_pair_itself(number: int) -> None:
+    batch = windows(make_pair(), make_pair(seed=1))(np.random.default_rng(number), 4, 3)
+    assert batch.images.shape == (3, 4, C, 4, 4) and batch.clear.shape == (3, 4, 4, 4)
+    assert batch.hr.shape == batch.weight.shape == (3, C, SIDE, SIDE)
+    lr, hr = of_target(batch)
+    assert torch.equal(lr.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3), hr)
+    assert (batch.days == 0).sum(1).tolist() == [1, 1, 1] and batch.clear.all()
+    assert batch.weight.mean() == pytest.approx(6 / 7, abs=0.03)
+    assert torch.equal(batch.weight[:, 0], batch.weight[:, 3])
+
+
+def test_windows_of_pairs_fall_everywhere_and_the_weight_falls_with_them() -> None:
+    fine = np.arange(36 * 56, dtype=np.float32).reshape(36, 56)
+    pair = make_pair(reference=np.broadcast_to(fine, (C, 36, 56)).copy(), clear=fine % 5 > 0)
+    batch = windows(pair)(np.random.default_rng(0), 2, 40)
+    assert torch.equal(batch.weight, (batch.hr % 5 > 0).float())
+    assert batch.hr.min() == 0 and batch.hr.max() == 36 * 56 - 1
+
+
+def test_pairs_of_one_date_give_one_image_and_short_series_repeat_theirs() -> None:
+    chance = np.random.default_rng(0)
+    held_out = Mixture(held_out=1, clouded=0)
+    alone = windows(make_pair(1), mixture=held_out)(chance, 6, 3)
+    assert alone.images.shape[1] == 1 and not alone.days.any()  # nothing else could be shown
+    mixed = windows(make_pair(1), make_pair(3, seed=1))(chance, 6, 24)
+    assert mixed.images.shape[1] == 3
+    assert {len(set(days)) for days in mixed.days.tolist()} == {1, 3}
+    rest = windows(make_pair(), mixture=held_out)(chance, 3, 8)
+    assert (rest.days != 0).all()
+
+
+def test_made_up_clouds_fall_on_pairs_too() -> None:
+    batch = windows(make_pair(), mixture=Mixture(clouded=1))(np.random.default_rng(0), 3, 2)
+    assert 0 < batch.clear.float().mean() < 0.95
+
+
+def test_pairs_are_cut_to_the_bands_that_are_learnt() -> None:
+    whole, part = (
+        windows(make_pair(), bands=bands)(np.random.default_rng(1), 2, 2)
+        for bands in (BANDS, ("B08", "B03"))
+    )
+    for one, other in ((part.images, whole.images), (part.hr, whole.hr)):
+        assert torch.equal(one, other[..., [3, 1], :, :])
+
+
+def test_pairs_are_read_when_they_are_drawn_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    read: list[str] = []
+
+    def noted(pair: Pair) -> Pair:
+        read.append(pair.patch)
+        return pair
+
+    monkeypatch.setattr("sitsr.datasets.windows.KEPT", 2)
+    pairs = [make_pair(seed=n) for n in range(2)]
+    sources = [replace(at_hand(pair), load=lambda pair=pair: noted(pair)) for pair in pairs]
+    cut = PairWindows(sources, STEADY, SIDE)
+    assert not read
+    cut(np.random.default_rng(0), 2, 30)
+    assert sorted(read) == ["0", "1"]
+    more = PairWindows([*sources, at_hand(make_pair(seed=2))], STEADY, SIDE)
+    more(np.random.default_rng(0), 2, 60)
+    assert len(read) > 4  # three do not fit
+
+
+@pytest.mark.parametrize(
+    ("pair", "fields", "said"),
+    [
+        ({"scale": 2}, {}, "0 has a reference of scale 2; wanted scale 4"),
+        ({"reference": np.zeros((C, 9, 14), np.float32)}, {}, "on the grid of its series"),
+        ({}, {"side": 40}, "is 9 × 14 pixels; wanted at least 10 × 10: set a smaller side"),
+        ({}, {"side": 18}, "side is 18; wanted a multiple of the scale, 4"),
+        ({}, {"bands": ("B02", "B11")}, "but not B11"),
+    ],
+)
+def test_pairs_that_cannot_be_cut_are_refused(pair: Any, fields: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        list(windows(make_pair(**pair), **fields).held)
+    with pytest.raises(InputError, match="there are no pairs to train on"):
+        windows()
+
+
+def test_pairs_that_are_set_apart_are_not_trained_on(tmp_path: Path) -> None:
+    first, second = (at_hand(make_pair(seed=n)) for n in range(2))
+    for name, split, source in (("a", "train", first), ("b", "test", second)):
+        export_pairs([source], tmp_path / name, split=split)
+    assert [each.site for each in training_pairs(tmp_path)] == ["site 0"]
+    export_pairs([second], tmp_path / "b")
+    assert [each.site for each in training_pairs(tmp_path)] == ["site 0", "site 1"]
+    assert [each.site for each in training_pairs(tmp_path, ["site 1"])] == ["site 1"]
+    with pytest.raises(InputError, match="does not hold site 7; it holds site 0, site 1"):
+        training_pairs(tmp_path, ["site 7"])
+    export_pairs([second], tmp_path / "b", split="validation")
+    with pytest.raises(InputError, match="holds only pairs that are set apart"):
+        training_pairs(tmp_path / "b")
+
+
+def test_frames_are_the_target_and_its_neighbours_in_time() -> None:
+    days = np.array([-400, -9, 0, 8, 9, 500], np.float32)
+    chance = np.random.default_rng(0)
+    chosen = [chosen_frames(days, 2, 1, 0.5, chance) for _ in range(60)]
+    assert all(len(each) == 1 for each in chosen)
+    assert {each[0] for each in chosen} == {0, 1, 2, 3, 4}  # of 6 > 2 · 1: the 4 nearest others
+    assert all(2 in chosen_frames(days, 2, 3, 0, chance) for _ in range(20))
+    assert all(2 not in chosen_frames(days, 2, 5, 1, chance) for _ in range(20))
+    assert {k for _ in range(20) for k in chosen_frames(days, None, 3, 0, chance)} == set(range(6))
+    assert sorted(chosen_frames(days, 2, 6, 0, chance)) == list(range(6))
 
 
 # ------------------------------------------------------------- pairs

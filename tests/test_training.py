@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from conftest import landscape, make_card, make_model, write_austria, write_tif
 from sitsr import __version__
 from sitsr.cli import app
-from sitsr.datasets import Batch
+from sitsr.datasets import Batch, at_hand, export_pairs, scale_transfer_pairs
 from sitsr.datasets.archives import read_austria
 from sitsr.diffusion import NOISE
 from sitsr.model import Model, open_model
@@ -38,7 +38,7 @@ from sitsr.training import (
     train,
     watching,
 )
-from sitsr.training.recipe import data_fingerprint
+from sitsr.training.recipe import card_of, data_fingerprint
 
 pytestmark = [
     # Lightning's and torch's advice on loaders, loggers and their own future
@@ -171,6 +171,89 @@ def test_sources_are_drawn_as_often_as_they_weigh(tmp_path: Path) -> None:
 
 def recipe_with(**fields: Any) -> Recipe:
     return Recipe.model_validate(RECIPE | fields)
+
+
+ALSAT = {"weight": 1, "examples": 2, "folder": "alsat2b", "side": 16}
+THREE = ["B02", "B03", "B04"]
+
+
+def write_alsat2b(folder: Path) -> None:
+    (folder / "Test").mkdir(parents=True)
+    for number in range(3):
+        for part, side in (("LR", 8), ("HR", 32)):
+            (folder / "Train" / part).mkdir(parents=True, exist_ok=True)
+            width = side + side // 4
+            picture = (255 * landscape((side, width, 3), number)).astype(np.uint8)
+            Image.fromarray(picture).save(folder / "Train" / part / f"{part}_{number}.jpg")
+
+
+def test_alsat2b_is_trained_on_in_three_bands_and_said_not_to_be_passed_on(tmp_path: Path) -> None:
+    write_alsat2b(tmp_path / "alsat2b")
+    write_austria(tmp_path / "austria")
+    recipe = recipe_with(alsat2b=ALSAT, bands=THREE)
+    made = batches(recipe, tmp_path)
+    assert {made[k].images.shape[1:3] for k in range(20)} >= {(1, 3), (3, 3)}  # both sources
+    assert {made[k].hr.shape[1] for k in range(20)} == {3}
+    card = card_of(recipe)
+    assert card.bands == tuple(THREE) and len(card.sigma) == 3
+    assert card.licence == "not to be redistributed: trained on imagery without a licence"
+    assert card_of(recipe_with(bands=THREE)).licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"alsat2b": ALSAT},
+            "alsat2b has no B08; set bands to B02, B03, B04, or leave alsat2b out",
+        ),
+        ({"bands": ["B02", "B11"]}, "bands are B02, B11; choose some of B02, B03, B04, B08"),
+        ({"bands": ["B02", "B02"]}, "bands are B02, B02; choose some of"),
+        ({"bands": []}, "bands are none; choose some of"),
+    ],
+)
+def test_bands_that_cannot_be_had_are_named(change: Any, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | change))
+    with pytest.raises(InputError, match=said):
+        read_recipe(path)
+    with pytest.raises(InputError, match=said):
+        batches(recipe_with(**change), tmp_path)
+
+
+def test_pairs_on_disk_are_a_source_and_keep_out_of_validation(tmp_path: Path) -> None:
+    here = make_archive_pairs(tmp_path / "pairs")
+    pairs = {"weight": 1, "examples": 2, "folder": "pairs", "side": 16}
+    made = batches(recipe_with(austria=None, pairs=pairs), tmp_path)
+    assert made[0].hr.shape == (2, 4, 16, 16) and made[0].images.shape[3:] == (4, 4)
+    told = data_fingerprint(made)
+    here.rename(tmp_path / "moved")
+    pairs = pairs | {"folder": "moved"}
+    moved = batches(recipe_with(austria=None, pairs=pairs), tmp_path)
+    assert data_fingerprint(moved) == told  # of what is in the files, not of where they lie
+    with pytest.raises(InputError, match="site00 cannot be both trained on and for validation"):
+        batches(recipe_with(austria=None, pairs=pairs, validation=["site00"]), tmp_path)
+    with pytest.raises(InputError, match="does not hold site05; it holds site00"):
+        held = pairs | {"places": ["site05"]}
+        batches(recipe_with(austria=None, pairs=held), tmp_path)
+
+
+def make_archive_pairs(folder: Path) -> Path:
+    """Pairs of scale transfer, written as files."""
+    write_austria(folder.parent / "austria")
+    (archive,) = read_austria(folder.parent / "austria")
+    export_pairs([at_hand(pair) for pair in scale_transfer_pairs(archive, 2)], folder)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["srcnn", "sitsr"])
+def test_a_method_is_trained_in_three_bands(method: str, tmp_path: Path) -> None:
+    write_alsat2b(tmp_path / "alsat2b")
+    small = RECIPE["network"] if method == "sitsr" else {}
+    recipe = recipe_with(
+        austria=None, validation=[], alsat2b=ALSAT, bands=THREE, method=method, network=small
+    )
+    rehearse(recipe, tmp_path, "cpu", workers=0)
 
 
 # ------------------------------------------------------------- the loss
@@ -620,7 +703,7 @@ def test_the_fingerprint_is_of_the_data_alone(data: Path, more_data: Path) -> No
     other = recipe_with(mixture={"most_images": 2}, seed=5)
     assert data_fingerprint(batches(other, data)) == first
     changed = batches(recipe_with(), data)
-    changed.sources["austria"][2].archives[0].images[1, 2, 3, 4] += 0.001
+    changed.sources["austria"][2].held[0].images[1, 2, 3, 4] += 0.001
     assert data_fingerprint(changed) != first
     renamed = batches(recipe_with(), data)
     renamed.sources["flanders"] = renamed.sources.pop("austria")

@@ -206,8 +206,8 @@ def evaluate(
     system: Annotated[
         list[str] | None,
         typer.Option(
-            help="A system from elsewhere: [NAME=]module:function, model.onnx, or a folder of "
-            "predictions. Repeat for more."
+            help="Another system: [NAME=]weights.safetensors (@STEPS,STEPS… after it for its "
+            "samples), module:function, model.onnx, or a folder of predictions. Repeat for more."
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,

@@ -55,6 +55,31 @@ def degrade(
     return coarse
 
 
+def by_area(image: Floats, shape: tuple[int, int]) -> Floats:
+    """[..., h, w] an image [..., H, W] on another grid of h × w pixels over the same ground.
+
+    Every new pixel is the mean of the old ones, weighted by the area that they share with it; NaN
+    where it touches one that is NaN. The mean over the ground stays what it was.
+    """
+    if image.shape[-2:] == shape:
+        return image
+    down, across = (_shares(old, new) for old, new in zip(image.shape[-2:], shape, strict=True))
+    unknown = np.isnan(image)
+    made = down @ np.where(unknown, 0, image) @ across.T
+    touched = down @ unknown.astype(np.float32) @ across.T > 0
+    return np.where(touched, np.float32(np.nan), made).astype(np.float32)
+
+
+def _shares(old: int, new: int) -> Doubles:
+    """[new, old] share of each new pixel of a line that lies in each old one; rows sum to 1."""
+    edges, wanted = np.arange(old + 1) / old, np.arange(new + 1) / new
+    end = np.minimum(wanted[1:, None], edges[None, 1:])
+    start = np.maximum(wanted[:-1, None], edges[None, :-1])
+    shares = np.maximum(end - start, 0)
+    shares[shares < 1e-9] = 0  # edges that meet but for rounding
+    return np.asarray(shares / shares.sum(1, keepdims=True))
+
+
 def match(reference_lr: Floats, lr: Floats, clear: Booleans) -> tuple[Floats, Floats]:
     """Gain [C] and offset [C] with which gain · reference_lr + offset comes nearest to lr.
 

@@ -2,10 +2,12 @@
 
 ``archives`` reads what lies on disk into plain arrays; ``batches`` makes training batches of them,
 by *scale transfer* (a 10 m image degraded to 40 m, to be found again) and by simulation from aerial
-images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on; ``exchange``
-and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
+images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on, ``landsat``
+and ``alsat`` those of two sensors or sizes; ``windows`` makes training batches of pairs;
+``exchange`` and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
 """
 
+from sitsr.datasets.alsat import read_alsat2b
 from sitsr.datasets.archives import (
     L2A_BANDS,
     Archive,
@@ -16,7 +18,11 @@ from sitsr.datasets.archives import (
 )
 from sitsr.datasets.batches import Batch, Batches, Mixture
 from sitsr.datasets.exchange import export_pairs, read_pairs
+from sitsr.datasets.landsat import landsat_pairs, read_landsat
 from sitsr.datasets.pairs import (
+    LANDSAT,
+    OTHER_SENSOR,
+    PUBLISHED,
     REAL,
     Pair,
     Source,
@@ -26,26 +32,35 @@ from sitsr.datasets.pairs import (
     scale_transfer_pairs,
 )
 from sitsr.datasets.predictions import read_prediction, write_prediction
+from sitsr.datasets.windows import PairWindows, training_pairs
 
 __all__ = [
     "L2A_BANDS",
+    "LANDSAT",
+    "OTHER_SENSOR",
+    "PUBLISHED",
     "REAL",
     "Archive",
     "Batch",
     "Batches",
     "Mixture",
     "Pair",
+    "PairWindows",
     "Source",
     "Task",
     "at_hand",
     "export_pairs",
+    "landsat_pairs",
+    "read_alsat2b",
     "read_austria",
     "read_flanders",
+    "read_landsat",
     "read_naip",
     "read_pairs",
     "read_prediction",
     "read_theia",
     "real_pairs",
     "scale_transfer_pairs",
+    "training_pairs",
     "write_prediction",
 ]

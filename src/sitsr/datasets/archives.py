@@ -27,11 +27,11 @@ L2A_BANDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive:
-    """Images of one site at full resolution, as reflectance in the four bands of 10 m."""
+    """Images of one site at full resolution, as reflectance."""
 
     site: str
     images: Floats
-    """[T, 4, H, W] reflectance of B02, B03, B04, B08; in order of time as far as known."""
+    """[T, C, H, W] reflectance, in order of time as far as known."""
     clear: Booleans
     """[T, H, W] True where the ground is seen."""
     dates: tuple[date, ...] | None
@@ -39,6 +39,8 @@ class Archive:
     grid: GeoBox
     trusted: tuple[bool, ...] = (True, True, True, True)
     """Bands that are sharp enough to learn from at full resolution."""
+    bands: tuple[str, ...] = BANDS
+    """C names: the four bands of 10 m, of which training is made, or what a series has."""
 
 
 def read_austria(folder: Path, sites: Sequence[str] | None = None) -> list[Archive]:
@@ -68,18 +70,16 @@ def read_flanders(folder: Path) -> list[Archive]:
     import xarray as xr
 
     fine, coarse = (
-        xr.open_dataset(_only(folder, f"S2_L2A_{size}m_*.nc"), mask_and_scale=False)
+        xr.open_dataset(only(folder, f"S2_L2A_{size}m_*.nc"), mask_and_scale=False)
         for size in (10, 20)
     )
     with fine, coarse:
         dn = np.stack([fine[band].values for band in BANDS], 1)
         classes = coarse["SCL"].values.repeat(2, 1).repeat(2, 2)
-        days = tuple(date.fromisoformat(str(day)[:10]) for day in fine["timestamp"].values)
-        west, north = float(fine["x"][0]) - 5, float(fine["y"][0]) + 5
+        days, grid = cube_days(fine), cube_grid(fine)
     # 4 vegetation, 5 bare soil, 6 water, 7 unclassified (Sen2Cor scene classification)
     clear = np.isin(classes, (4, 5, 6, 7)) & (dn > 0).all(1)
-    grid = GeoBox(dn.shape[2:], rasterio.Affine(10, 0, west, 0, -10, north), "EPSG:32631")
-    keep = _first_of_each_day(days)
+    keep = first_of_each_day(days)
     return [
         Archive(
             "flanders",
@@ -89,6 +89,18 @@ def read_flanders(folder: Path) -> list[Archive]:
             grid,
         )
     ]
+
+
+def cube_days(cube: Any) -> tuple[date, ...]:
+    """Days of the timestamps of a flanders cube."""
+    return tuple(date.fromisoformat(str(day)[:10]) for day in cube["timestamp"].values)
+
+
+def cube_grid(cube: Any) -> GeoBox:
+    """The grid of 10 m under a flanders cube, whose x and y are centres of pixels."""
+    west, north = float(cube["x"][0]) - 5, float(cube["y"][0]) + 5
+    shape = cube.sizes["y"], cube.sizes["x"]
+    return GeoBox(shape, rasterio.Affine(10, 0, west, 0, -10, north), "EPSG:32631")
 
 
 def read_theia(folder: Path) -> list[Archive]:
@@ -112,7 +124,7 @@ def read_theia(folder: Path) -> list[Archive]:
         days.append(date.fromisoformat(stamp[1] if stamp else ""))
     if not products:
         raise InputError(f"{folder} holds no Theia product with B2, B3, B4, B8A and a cloud mask")
-    keep = _first_of_each_day(days)
+    keep = first_of_each_day(days)
     images, clear_all = (np.stack([product[part] for product in products])[keep] for part in (0, 1))
     grid = _grid_of(next(folder.glob("SENTINEL2*/*_FRE_B2.tif")))
     dates = tuple(days[k] for k in keep)
@@ -150,14 +162,16 @@ def _known(names: Iterable[str] | None, found: Sequence[str], folder: Path) -> N
         )
 
 
-def _only(folder: Path, pattern: str) -> Path:
+def only(folder: Path, pattern: str) -> Path:
+    """The one file of a folder that is called so; InputError where there are none or more."""
     found = list(_existing(folder).glob(pattern))
     if len(found) != 1:
         raise InputError(f"{folder} holds {len(found)} files like {pattern}; it should hold one")
     return found[0]
 
 
-def _first_of_each_day(days: Sequence[date]) -> list[int]:
+def first_of_each_day(days: Sequence[date]) -> list[int]:
+    """Positions of the images that are the first of their day."""
     return [k for k, day in enumerate(days) if day not in days[:k]]
 
 

@@ -1,4 +1,4 @@
-"""Training batches: made by degrading images whose full resolution is known.
+"""Training batches: made by degrading images whose full resolution is known, or cut from pairs.
 
 A batch is a pure function of its number and the seed, so that a run can be stopped and gone on with
 at any batch, and any number of workers gives the same.
@@ -6,9 +6,9 @@ at any batch, and any number of workers gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sitsr.consistency import observe
-from sitsr.datasets.archives import Archive
+from sitsr.consistency import SENTINEL2_SIGMA, observe
+from sitsr.datasets.archives import BANDS, Archive
 from sitsr.series import Booleans, Floats, InputError, phase_of_year
 
 
@@ -81,24 +81,29 @@ class Mixture:
     multi-temporal goal is 0.3 for two of them."""
 
 
-Source = Callable[[np.random.Generator, int], Example]
+Maker = Callable[[np.random.Generator, int], Example]
 """(generator, number of images) -> one example."""
+
+
+class Source(Protocol):
+    """What batches are drawn from."""
+
+    @property
+    def held(self) -> Iterable[object]:
+        """All that it learns from: names, dates and pixels."""
+
+    def __call__(self, chance: np.random.Generator, times: int, count: int) -> Batch:
+        """A batch of count series of at most so many images."""
 
 
 class Batches(Dataset[Batch]):
     """Batch number i of an endless sequence, from sources drawn with the given weights."""
 
     def __init__(
-        self,
-        sources: Mapping[str, tuple[float, int, Source]],
-        mixture: Mixture,
-        sigma: tuple[float, ...],
-        scale: int,
-        seed: int,
+        self, sources: Mapping[str, tuple[float, int, Source]], mixture: Mixture, seed: int
     ) -> None:
         """sources: name -> (weight, examples a batch, source)."""
         self.sources, self.mixture, self.seed = dict(sources), mixture, seed
-        self.sigma, self.scale = sigma, scale
         weights = np.array([weight for weight, _, _ in self.sources.values()], float)
         self.shares = weights / weights.sum()
 
@@ -107,9 +112,46 @@ class Batches(Dataset[Batch]):
         name = list(self.sources)[chance.choice(len(self.shares), p=self.shares)]
         _, count, source = self.sources[name]
         times = int(chance.integers(1, self.mixture.most_images + 1))
-        examples = [source(chance, times) for _ in range(count)]
-        parts = [degraded(each, self.mixture, self.sigma, self.scale, chance) for each in examples]
-        return Batch(*(torch.stack(column) for column in zip(*parts, strict=True)))
+        return source(chance, times, count)
+
+
+def stacked(examples: Iterable[Batch]) -> Batch:
+    """Examples without the batch axis as one batch."""
+    return Batch(*(torch.stack(column) for column in zip(*examples, strict=True)))
+
+
+class Observed:
+    """Series at full resolution as the sensor would see them."""
+
+    def __init__(
+        self,
+        maker: ScaleTransfer | Aerial,
+        mixture: Mixture,
+        scale: int,
+        bands: Sequence[str] = BANDS,
+    ) -> None:
+        """bands: those of BANDS that are learnt; the others are made up with them and left out."""
+        self.maker, self.mixture, self.scale = maker, mixture, scale
+        self.sigma = tuple(SENTINEL2_SIGMA[band] for band in bands)
+        self.chosen = [BANDS.index(band) for band in bands]
+
+    @property
+    def held(self) -> Iterable[object]:
+        """What the maker holds."""
+        return self.maker.held
+
+    def __call__(self, chance: np.random.Generator, times: int, count: int) -> Batch:
+        examples = [self._cut(self.maker(chance, times)) for _ in range(count)]
+        return stacked(
+            [degraded(each, self.mixture, self.sigma, self.scale, chance) for each in examples]
+        )
+
+    def _cut(self, example: Example) -> Example:
+        fine, hr, weight = (
+            np.ascontiguousarray(part[..., self.chosen, :, :])
+            for part in (example.fine, example.hr, example.weight)
+        )
+        return example._replace(fine=fine, hr=hr, weight=weight)
 
 
 def degraded(
@@ -124,10 +166,7 @@ def degraded(
     lr = observe(torch.from_numpy(example.fine), actual, scale)
     noise = chance.standard_normal(lr.shape, np.float32) * chance.uniform(0, mixture.noise)
     lr = lr + torch.from_numpy(noise)
-    clear = blocks_all(example.clear, scale)
-    for frame in clear:
-        if chance.random() < mixture.clouded:
-            frame &= ~_cloud(frame.shape, chance)
+    clear = clouded(blocks_all(example.clear, scale), mixture, chance)
     return Batch(
         lr,
         torch.from_numpy(clear),
@@ -143,6 +182,34 @@ def blocks_all(clear: Booleans, scale: int) -> Booleans:
     times, rows, cols = clear.shape
     blocks = clear.reshape(times, rows // scale, scale, cols // scale, scale)
     return np.asarray(blocks.all((2, 4)))
+
+
+def clouded(clear: Booleans, mixture: Mixture, chance: np.random.Generator) -> Booleans:
+    """clear [T, H, W] without what made-up clouds cover."""
+    left = clear.copy()
+    for frame in left:
+        if chance.random() < mixture.clouded:
+            frame &= ~_cloud(frame.shape, chance)
+    return left
+
+
+def chosen_frames(
+    days: Floats, target: int | None, times: int, held_out: float, chance: np.random.Generator
+) -> list[int]:
+    """Positions in time of an example's images: the target's own, unless held out, and others.
+
+    days: from the target. target: where its own image stands, None where there is none. Of a long
+    series the neighbours of the target in time are taken; a short one repeats its images.
+    """
+    others = [k for k in range(len(days)) if k != target]
+    if len(days) > 2 * times:  # long series: the target's neighbours in time, more or less
+        nearest = np.argsort(np.abs(days)[others])[: 4 * times]
+        others = [others[k] for k in nearest]
+    own = [] if target is None else [target]
+    chosen = [] if chance.random() < held_out and others else list(own)
+    chosen += [int(k) for k in chance.permutation(others)[: times - len(chosen)]]
+    chosen += [int(chance.choice(others or own)) for _ in range(times - len(chosen))]
+    return chosen
 
 
 def _cloud(shape: tuple[int, ...], chance: np.random.Generator) -> Booleans:
@@ -168,6 +235,11 @@ class ScaleTransfer:
                 )
         self.archives, self.mixture, self.side = archives, mixture, side
 
+    @property
+    def held(self) -> Sequence[Archive]:
+        """The archives."""
+        return self.archives
+
     def __call__(self, chance: np.random.Generator, times: int) -> Example:
         archive = self.archives[int(chance.integers(len(self.archives)))]
         days = self._days(archive, chance)
@@ -175,21 +247,15 @@ class ScaleTransfer:
         window = np.s_[..., top : top + self.side, left : left + self.side]
         fine, clear = archive.images[window], archive.clear[window]
         target = self._target(clear, chance)
-        others = [k for k in range(len(days)) if k != target]
-        if len(days) > 2 * times:  # long series: the target's neighbours in time, more or less
-            nearest = np.argsort(np.abs(days - days[target])[others])[: 4 * times]
-            others = [others[k] for k in nearest]
-        held_out = chance.random() < self.mixture.held_out
-        chosen = [] if held_out else [target]
-        chosen += list(chance.permutation(others)[: times - len(chosen)])
-        chosen += [int(chance.choice(others)) for _ in range(times - len(chosen))]
+        away = (days - days[target]).astype(np.float32)
+        chosen = chosen_frames(away, target, times, self.mixture.held_out, chance)
         gain = np.exp(chance.normal(0, 0.15) + chance.normal(0, 0.05, (4, 1, 1))).astype(np.float32)
-        turn = _turn(chance)
+        turn = turned(chance)
         weight = clear[target] * np.array(archive.trusted, np.float32)[:, None, None]
         return Example(
             turn(fine[chosen] * gain),
             turn(clear[chosen]),
-            (days[chosen] - days[target]).astype(np.float32),
+            away[chosen],
             turn(fine[target] * gain),
             turn(weight.astype(np.float32)),
             chance.uniform(*self.mixture.blur),
@@ -220,6 +286,11 @@ class Aerial:
     def __init__(self, places: Mapping[str, Mapping[int, Floats]], mixture: Mixture) -> None:
         self.places, self.mixture = [dict(years) for years in places.values()], mixture
 
+    @property
+    def held(self) -> Sequence[Mapping[int, Floats]]:
+        """The chips of every place, by year."""
+        return self.places
+
     def __call__(self, chance: np.random.Generator, times: int) -> Example:
         years = self.places[chance.integers(len(self.places))]
         target_year = int(chance.choice(sorted(years)))
@@ -245,7 +316,7 @@ class Aerial:
                 frame = _affine(frame, gain, chance.normal(0, 0.006 * drift, 4))
                 frame = _shifted(frame, chance.normal(0, self.mixture.misregistration * 4, 2))
             frames.append(frame)
-        turn = _turn(chance)
+        turn = turned(chance)
         fine = np.stack(frames)
         return Example(
             turn(fine),
@@ -274,7 +345,7 @@ def _shifted(image: Floats, shift: npt.NDArray[np.float64]) -> Floats:
     return np.asarray(ndimage.shift(image, (0, *shift), order=1, mode="reflect"), np.float32)
 
 
-def _turn(chance: np.random.Generator) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+def turned(chance: np.random.Generator) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
     """One of the eight ways to lay a square, the same for all arrays of an example."""
     quarter, flip = int(chance.integers(4)), bool(chance.integers(2))
 

@@ -28,7 +28,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from sitsr.consistency import SENTINEL2_SIGMA
-from sitsr.datasets.pairs import REAL, Pair, Source, Task
+from sitsr.datasets.pairs import OTHER_SENSOR, PUBLISHED, REAL, Pair, Source, Task
 from sitsr.datasets.rasters import grid_of, opened, read_image, read_mask, write_image
 from sitsr.scenes import open_series
 from sitsr.scenes.parse import band_name, find_date
@@ -199,7 +199,10 @@ def read_pairs(folder: Path, split: str | None = None) -> list[Source]:
         held = sorted({card.split for card in cards if card.split})
         there = f"it holds {', '.join(held)}" if held else 'no pair names one: choose "all"'
         raise InputError(f"{folder} has no split {split}; {there}")
-    return [Source(card.kind, card.site, card.patch, partial(_load, card)) for card in chosen]
+    return [
+        Source(card.kind, card.site, card.patch, partial(_load, card), card.split)
+        for card in chosen
+    ]
 
 
 def _card(path: Path, root: Path) -> _Card:
@@ -340,7 +343,8 @@ def _reference(path: Path, task: Task) -> tuple[Floats, Booleans]:
             f"{task.scale}; wanted {_size(fine.shape)} over the same ground"
         )
     grid = coarse if shape == coarse.shape else fine
-    image = read_image(path, grid, task.series.bands, display=task.kind == REAL)
+    display = task.kind in (*OTHER_SENSOR, PUBLISHED)
+    image = read_image(path, grid, task.series.bands, display=display)
     if not _mask_beside(path).is_file():
         return np.nan_to_num(image, nan=0), where_seen(image, None)
     return image, read_mask(_mask_beside(path), grid) & np.isfinite(image).all(0)

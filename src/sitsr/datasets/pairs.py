@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,6 +23,16 @@ SIGMA = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
 REAL = "real pair"
 """The kind of pair whose reference comes from another sensor."""
 
+LANDSAT = "real pair, Landsat-8 to Sentinel-2"
+"""The kind of real pair that is made of many dates of 30 m and a reference of 10 m."""
+
+OTHER_SENSOR = (REAL, LANDSAT)
+"""Kinds whose reference is registered and brought to the series' radiometry before it is scored."""
+
+PUBLISHED = "real pair, as published"
+"""The kind of real pair that is scored as it lies, without registration or radiometry, because
+that is how the papers on it score."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
@@ -37,7 +47,8 @@ class Task:
     """Name within the site, the same for every system, such as the target date."""
     kind: str
     """"scale transfer", "scale transfer, date held out", "held-out date at 10 m", "real pair",
-    "simulated": results of different kinds are never averaged."""
+    "real pair, Landsat-8 to Sentinel-2", "real pair, as published", "simulated": results of
+    different kinds are never averaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +68,15 @@ class Pair(Task):
         """The same without the reference, as it is handed to a system."""
         return Task(self.series, self.target, self.scale, self.site, self.patch, self.kind)
 
+    def select(self, bands: Sequence[str]) -> Pair:
+        """The same pair in these bands only, in this order."""
+        if tuple(bands) == self.series.bands:
+            return self
+        series = self.series.select(bands)
+        chosen = [self.series.bands.index(band) for band in bands]
+        sigma = tuple(self.sensor_sigma[k] for k in chosen)
+        return replace(self, series=series, reference=self.reference[chosen], sensor_sigma=sigma)
+
     @property
     def at_sensor(self) -> bool:
         """Whether the reference lies on the grid of the series."""
@@ -71,6 +91,8 @@ class Source:
     site: str
     patch: str
     load: Callable[[], Pair]
+    split: str | None = None
+    """Of the data set, such as "train"; None where none is named."""
 
 
 def at_hand(pair: Pair) -> Source:
@@ -94,10 +116,12 @@ def scale_transfer_pairs(
         archive.images[..., : side[0], : side[1]],
         archive.clear[:, : side[0], : side[1]],
     )
-    lr = observe(torch.from_numpy(fine), SIGMA, scale).numpy()
+    sigma = tuple(SENTINEL2_SIGMA[band] for band in archive.bands)
+    lr = observe(torch.from_numpy(fine), sigma, scale).numpy()
     clear = blocks_all(fine_clear, scale)
     grid = archive.grid[: side[0], : side[1]].zoom_out(scale)
-    series = Series(lr, clear, dates, BANDS, grid, tuple(f"{archive.site} {day}" for day in dates))
+    names = tuple(f"{archive.site} {day}" for day in dates)
+    series = Series(lr, clear, dates, archive.bands, grid, names)
     clearest = sorted(range(len(fine)), key=lambda k: (-float(fine_clear[k].mean()), k))[:count]
     kind = "scale transfer, date held out" if held_out else "scale transfer"
     pairs = []
@@ -107,7 +131,7 @@ def scale_transfer_pairs(
         scored = fine_clear[k] & rest.clear.any(0).repeat(scale, 0).repeat(scale, 1)
         patch = f"{dates[k]}" if archive.dates else f"image {k}"
         task = (rest, dates[k], scale, archive.site, patch, kind)
-        pairs.append(Pair(*task, fine[k], scored, SIGMA))
+        pairs.append(Pair(*task, fine[k], scored, sigma))
     return pairs
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sitsr.baselines import bicubic, nearest
-from sitsr.datasets import REAL, Pair
+from sitsr.datasets import OTHER_SENSOR, Pair
 from sitsr.metrics import best_shift, moved
 from sitsr.radiometry import degrade, match, match_contrast
 from sitsr.series import Booleans, Floats, InputError
@@ -64,7 +64,7 @@ def prepare(pair: Pair) -> Prepared:
     """The pair with everything that is found from it once, before any system is scored."""
     if pair.at_sensor:
         return Prepared(pair, None, (0.0, 0.0), {})
-    if pair.kind == REAL:
+    if pair.kind in OTHER_SENSOR:
         alignment = align(pair)
         contrasted = aligned(pair, at_equal_contrast(pair, alignment))
         figures = alignment.figures(pair.series.bands)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sitsr.datasets import REAL, Pair, Source
+from sitsr.datasets import OTHER_SENSOR, Pair, Source
 from sitsr.evaluation.adapters import checked, outside
 from sitsr.evaluation.alignment import Prepared, prepare
 from sitsr.evaluation.entrants import (
@@ -34,6 +34,7 @@ from sitsr.evaluation.examples import choose_examples, middle, shown
 from sitsr.evaluation.figures import comparison_figure
 from sitsr.evaluation.keeping import Keeper, Key, fingerprint_of
 from sitsr.evaluation.page import write_page
+from sitsr.evaluation.rivals import is_rival, rival
 from sitsr.evaluation.rows import Row, written_aside
 from sitsr.evaluation.scoring import Estimate, flicker, score
 from sitsr.evaluation.study import Study
@@ -69,7 +70,8 @@ class Plan:
     systems: str | None = None
     """Names of the model's systems to score, with commas between; None for all."""
     outside: tuple[str, ...] = ()
-    """Systems from elsewhere: [NAME=]module:function, [NAME=]model.onnx, [NAME=]folder."""
+    """Other systems: [NAME=]weights.safetensors[@STEPS], [NAME=]module:function, [NAME=]model.onnx,
+    [NAME=]folder."""
     against: str = "bicubic"
     """The baseline that differences are taken from."""
     main: str | None = None
@@ -100,11 +102,11 @@ def run(plan: Plan, progress: Callable[[int, int], None] = lambda done, total: N
     path = plan.weights or bundled_weights()
     model, weights = open_model(path, plan.device), version_of(path)
     sources = sources_in(plan.data, plan.split, model.card, plan.dates)
-    load = _loader(sources)
+    load = loader(sources)
     entrants = entered(plan, model, weights, sources, load)
     keeper = Keeper(plan.out / "scores.parquet", _configuration(plan, model, weights))
     try:
-        _score_all(plan, sources, load, entrants, keeper, progress)
+        score_all(plan, sources, load, entrants, keeper, progress)
     finally:
         keeper.save()
     study = _study(plan, sources, entrants, keeper)
@@ -136,12 +138,14 @@ def entered(
 ) -> list[Entrant]:
     """Everybody who competes, in the order of the tables."""
     own = model_systems(model, weights, plan.members)
-    foreign = [
-        competitor(name, "system", system, version)
-        for name, system, version in (
-            outside(text, model.card.scale, model.card.bands) for text in plan.outside
-        )
-    ]
+    foreign: list[Entrant] = []
+    for text in plan.outside:
+        if is_rival(text):
+            scored = {source.site for source in sources}
+            foreign += rival(text, plan.members, scored, plan.device)
+        else:
+            name, system, version = outside(text, model.card.scale, model.card.bands)
+            foreign.append(competitor(name, "system", system, version, model.card.scale))
     all_systems = [*baselines(), *choose(own, plan.systems), *foreign]
     names = [each.name for each in all_systems]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -151,7 +155,7 @@ def entered(
     return [*all_systems, *controls(main, sources, load), *oracles()]
 
 
-def _score_all(
+def score_all(
     plan: Plan,
     sources: Sequence[Source],
     load: Load,
@@ -159,6 +163,7 @@ def _score_all(
     keeper: Keeper,
     progress: Callable[[int, int], None],
 ) -> None:
+    """Score what the keeper does not hold yet: every entrant on every pair, pair by pair."""
     for entrant in entrants:
         keeper.known(entrant.name, entrant.version)
     total, each = len(sources) * len(entrants) * len(plan.seeds), len(entrants) * len(plan.seeds)
@@ -326,7 +331,7 @@ def _command(plan: Plan) -> str:
     return " ".join(words)
 
 
-def _loader(sources: Sequence[Source]) -> Load:
+def loader(sources: Sequence[Source]) -> Load:
     """Load with the last two pairs kept, which is what a walk through the sources asks for."""
     kept: dict[int, Pair] = {}
 
@@ -345,7 +350,7 @@ def _pictures(
 ) -> None:
     """A PNG of every real pair: Sentinel-2, the baseline, the main system, the reference."""
     for source in sources:
-        if source.kind != REAL:
+        if source.kind not in OTHER_SENSOR:
             continue
         pair = prepare(load(source)).pair
         images, _ = shown(pair, entrants, plan.against, _main(plan, entrants), plan.seeds[0])

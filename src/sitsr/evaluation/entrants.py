@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sitsr.baselines import linear_bicubic, mean_bicubic, median_bicubic, nearest, nearest_bicubic
-from sitsr.datasets import REAL, Pair, Source, Task
+from sitsr.datasets import OTHER_SENSOR, Pair, Source, Task
 from sitsr.evaluation.scoring import Estimate, System, deterministic
 from sitsr.evaluation.study import Role
 from sitsr.metrics import random_phase_texture
+from sitsr.radiometry import by_area
 from sitsr.series import Floats, InputError, Series
 
 if TYPE_CHECKING:
@@ -50,9 +51,20 @@ class Entrant:
     """Whether it has anything to say about a pair."""
 
 
-def competitor(name: str, role: Role, system: System, version: str) -> Entrant:
-    """An entrant from a system, which sees the task and never the reference."""
-    return Entrant(name, role, lambda pair, seed: system(pair.task, seed), version)
+def competitor(
+    name: str, role: Role, system: System, version: str, scale: int | None = None
+) -> Entrant:
+    """An entrant from a system, which sees the task and never the reference.
+
+    scale: the only one that it can give; None for all.
+    """
+    return Entrant(
+        name,
+        role,
+        lambda pair, seed: system(pair.task, seed),
+        version,
+        enters=lambda pair: scale in (None, pair.scale),
+    )
 
 
 def baselines() -> list[Entrant]:
@@ -73,13 +85,22 @@ def _enlarged(image: Callable[..., Floats], task: Task) -> Floats:
     return image(task.series, task.target, task.scale)
 
 
-def model_systems(model: Model, weights: str, members: int) -> list[Entrant]:
-    """A model's mean, its mean from one date alone, and its samples at several numbers of steps."""
+def model_systems(
+    model: Model,
+    weights: str,
+    members: int,
+    name: str | None = None,
+    steps: Sequence[int] = STEPS,
+) -> list[Entrant]:
+    """A model's mean, its mean from one date alone, and its samples at several numbers of steps.
+
+    weights: a hash of them. name: the model's own if not said.
+    """
     from sitsr.evaluation.costs import mflop_per_pixel
     from sitsr.inference import Settings
 
     usual = Settings(samples=0)
-    name = model.card.name if model.card.name != "default" else "sitsr"
+    name = name or (model.card.name if model.card.name != "default" else "sitsr")
 
     def entrant(
         says: str, run: Callable[[Task, Settings], Estimate], settings: Settings
@@ -100,9 +121,9 @@ def model_systems(model: Model, weights: str, members: int) -> list[Entrant]:
 
     every, one = partial(_of_model, model), partial(_one_date, model)
     made = [entrant("one date", one, usual), entrant("mean", every, usual)]
-    for steps in STEPS:
-        drawing = replace(usual, samples=members, steps=steps)
-        made.append(entrant(f"{steps} step{'s' * (steps > 1)}", every, drawing))
+    for count in steps if model.samples else ():
+        drawing = replace(usual, samples=members, steps=count)
+        made.append(entrant(f"{count} step{'s' * (count > 1)}", every, drawing))
     return made
 
 
@@ -231,7 +252,9 @@ def _of_model(model: Model, task: Task, settings: Settings) -> Estimate:
     from sitsr.inference import super_resolve
 
     made = super_resolve(task.series, task.target, model, settings)
-    return Estimate(made.mean, made.samples)
+    rows, cols = task.series.clear.shape[1:]
+    shape = task.scale * rows, task.scale * cols  # a model of another scale is brought to it
+    return Estimate(by_area(made.mean, shape), by_area(made.samples, shape))
 
 
 def _one_date(model: Model, task: Task, settings: Settings) -> Estimate:
@@ -295,4 +318,4 @@ def _fine(pair: Pair) -> bool:
 
 
 def _real(pair: Pair) -> bool:
-    return pair.kind == REAL
+    return pair.kind in OTHER_SENSOR

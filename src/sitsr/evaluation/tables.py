@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sitsr.datasets import REAL
+from sitsr.datasets import PUBLISHED, REAL
 from sitsr.evaluation.measures import MEASURES, measure
 from sitsr.evaluation.rows import Row
 from sitsr.evaluation.statistics import (
@@ -74,7 +74,8 @@ def table(
         here = [row for row in rows if row.kind == kind]
         check_complete(here)
         sections.append(_heading(here))
-        if kind.startswith(REAL) or len({row.site for row in here}) < 2:
+        judged_alone = kind.startswith(REAL) and kind != PUBLISHED
+        if judged_alone or len({row.site for row in here}) < 2:
             sections += _pair_by_pair(here)
         else:
             sections += _section(here, against, controls, family, seed)

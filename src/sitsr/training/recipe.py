@@ -15,12 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets import Batches, Mixture
+from sitsr.datasets.alsat import ALSAT_BANDS, read_alsat2b
 from sitsr.datasets.archives import BANDS, read_austria, read_flanders, read_naip, read_theia
-from sitsr.datasets.batches import Aerial, ScaleTransfer
+from sitsr.datasets.batches import Aerial, Observed, ScaleTransfer, Source
+from sitsr.datasets.windows import PairWindows, training_pairs
 from sitsr.methods import method
 from sitsr.model import Card, Model
 from sitsr.series import InputError
 from sitsr.training.losses import TERMS
+
+SOURCES = ("austria", "flanders", "theia", "naip", "alsat2b", "pairs")
+"""Fields of a recipe that name what is trained on. A new one comes last: the order decides which
+source a batch is drawn from."""
+
+UNLICENSED = "not to be redistributed: trained on imagery without a licence"
 
 
 class Settings(BaseModel):
@@ -39,7 +47,7 @@ class SourceSettings(Settings):
     folder: str
     """Below the data folder."""
     places: tuple[str, ...] | None = None
-    """Sites or cities trained on; all if not said."""
+    """Sites or cities trained on; all if not said. Alsat-2B and others of one site take none."""
     side: int = 96
     """Of the crop, pixels at full resolution."""
 
@@ -53,12 +61,17 @@ class Recipe(Settings):
     network: dict[str, Any] = {}
     """Fields of ``sitsr.model.Card`` that differ from the method's, such as encoder or generator;
     ``encoder_settings.positions`` goes deeper."""
+    start: Path | None = None
+    """Weights to begin with: every part of them that has a place in this network. So a GAN begins
+    with its trained mean, and a generator under an encoder that is there already."""
     losses: dict[str, float] | None = None
     """Terms of the mean's loss and their weights; None is the method's own."""
     aligned: bool = False
     """Whether the target is laid on the mean before it meets noise: for pairs of two sensors."""
     seed: int = 1
     scale: int = 4
+    bands: tuple[str, ...] = BANDS
+    """What is super-resolved, of the four bands of 10 m."""
     steps: int = 10_000
     """Batches in all."""
     mean_steps: int | None = None
@@ -80,16 +93,26 @@ class Recipe(Settings):
     flanders: SourceSettings | None = None
     theia: SourceSettings | None = None
     naip: SourceSettings | None = None
+    alsat2b: SourceSettings | None = None
+    """Real pairs of one date, without B08; weights trained on them may not be passed on."""
+    pairs: SourceSettings | None = None
+    """A folder of pairs on disk (docs/pairs.md), used as they lie: those of the split "train", and
+    those that name none. `places` are their sites."""
+
+    @property
+    def sources(self) -> dict[str, SourceSettings]:
+        """What is trained on, by name, in the order that batches are drawn in."""
+        named = {name: getattr(self, name) for name in SOURCES}
+        return {name: each for name, each in named.items() if each is not None}
 
 
 def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
-    """The recipe in this YAML file, with key=value changes; an unknown key is an error."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is not a recipe that can be read: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should hold settings by name, but holds {type(values).__name__}")
+    """The recipe in this YAML file, with key=value changes; an unknown key is an error.
+
+    ``like: other.yaml`` begins from another recipe, named from the folder of this one; settings
+    within settings are changed one by one, and ``null`` takes one out.
+    """
+    values = _values(path)
     for change in changes:
         _apply(change, values)
     try:
@@ -100,9 +123,36 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         place for each in (recipe.austria, recipe.naip) if each for place in each.places or ()
     }
     _no_leak(recipe, trained)
+    _check_bands(recipe)
     _check_losses(path, recipe)
     card_of(recipe)
     return recipe
+
+
+def _values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What the file holds, laid over the recipe that it is like; above: those that led here."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is not a recipe that can be read: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold settings by name, but holds {type(values).__name__}")
+    like = values.pop("like", None)
+    if like is None:
+        return values
+    model = path.parent / str(like)
+    if model in above:
+        raise InputError(f"{path} is like {like}, which is like it; leave one of the two out")
+    return _laid_over(_values(model, (*above, path)), values)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: _laid_over(below[key], told)
+        for key, told in above.items()
+        if isinstance(told, dict) and isinstance(below.get(key), dict)
+    }
+    return {key: told for key, told in {**below, **above, **inner}.items() if told is not None}
 
 
 def card_of(recipe: Recipe) -> Card:
@@ -116,9 +166,11 @@ def card_of(recipe: Recipe) -> Card:
     for inner in ("encoder_settings", "generator_settings"):
         if inner in fields and inner in told:
             fields[inner] = {**told[inner], **fields[inner]}
-    sigma = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
+    if recipe.alsat2b:
+        fields["licence"] = UNLICENSED
+    sigma = tuple(SENTINEL2_SIGMA[band] for band in recipe.bands)
     card = Card(
-        bands=BANDS, sigma=sigma, scale=recipe.scale, name=recipe.name, **{**told, **fields}
+        bands=recipe.bands, sigma=sigma, scale=recipe.scale, name=recipe.name, **{**told, **fields}
     )
     try:
         Model(card)
@@ -129,6 +181,19 @@ def card_of(recipe: Recipe) -> Card:
             f"network: {wrong} is not a setting of {card.encoder} or {card.generator}"
         ) from error
     return card
+
+
+def _check_bands(recipe: Recipe) -> None:
+    bands = recipe.bands
+    if not bands or not set(bands) <= set(BANDS) or len(set(bands)) < len(bands):
+        raise InputError(
+            f"bands are {', '.join(bands) or 'none'}; choose some of {', '.join(BANDS)}, each once"
+        )
+    if recipe.alsat2b and (missing := [band for band in bands if band not in ALSAT_BANDS]):
+        raise InputError(
+            f"alsat2b has no {', '.join(missing)}; set bands to {', '.join(ALSAT_BANDS)}, "
+            "or leave alsat2b out"
+        )
 
 
 def _check_losses(path: Path, recipe: Recipe) -> None:
@@ -174,27 +239,35 @@ def _first_fault(error: ValidationError) -> str:
 
 def batches(recipe: Recipe, data: Path) -> Batches:
     """The endless sequence of batches that the recipe asks for, from archives below this folder."""
-    mixture = recipe.mixture
-    sources: dict[str, tuple[float, int, Any]] = {}
-    for name in ("austria", "flanders", "theia", "naip"):
-        chosen: SourceSettings | None = getattr(recipe, name)
-        if chosen is None:
-            continue
-        folder = data / chosen.folder
-        if name == "naip":
-            chips = read_naip(folder, chosen.places)
-            _no_leak(recipe, {place.partition("/")[0] for place in chips})
-            source: Any = Aerial(chips, mixture)
-        else:
-            read = {"austria": read_austria, "flanders": read_flanders, "theia": read_theia}[name]
-            archives = read_austria(folder, chosen.places) if name == "austria" else read(folder)
-            _no_leak(recipe, {archive.site for archive in archives})
-            source = ScaleTransfer(archives, mixture, chosen.side)
-        sources[name] = (chosen.weight, chosen.examples, source)
+    _check_bands(recipe)
+    sources = {
+        name: (chosen.weight, chosen.examples, _source(name, recipe, data / chosen.folder))
+        for name, chosen in recipe.sources.items()
+    }
     if not sources:
         raise InputError("the recipe names nothing to train on; give one of the archives")
-    sigma = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
-    return Batches(sources, mixture, sigma, recipe.scale, recipe.seed)
+    return Batches(sources, recipe.mixture, recipe.seed)
+
+
+def _source(name: str, recipe: Recipe, folder: Path) -> Source:
+    chosen, mixture = recipe.sources[name], recipe.mixture
+    if name in ("alsat2b", "pairs"):
+        found = (
+            read_alsat2b(folder, "train")
+            if name == "alsat2b"
+            else training_pairs(folder, chosen.places)
+        )
+        _no_leak(recipe, {each.site for each in found})
+        return PairWindows(found, mixture, chosen.side, recipe.scale, recipe.bands)
+    if name == "naip":
+        chips = read_naip(folder, chosen.places)
+        _no_leak(recipe, {place.partition("/")[0] for place in chips})
+        return Observed(Aerial(chips, mixture), mixture, recipe.scale, recipe.bands)
+    read = {"austria": read_austria, "flanders": read_flanders, "theia": read_theia}[name]
+    archives = read_austria(folder, chosen.places) if name == "austria" else read(folder)
+    _no_leak(recipe, {archive.site for archive in archives})
+    maker = ScaleTransfer(archives, mixture, chosen.side)
+    return Observed(maker, mixture, recipe.scale, recipe.bands)
 
 
 def data_fingerprint(dataset: Batches) -> str:
@@ -204,9 +277,9 @@ def data_fingerprint(dataset: Batches) -> str:
     """
     digest = hashlib.sha256()
     for name, (_, _, source) in dataset.sources.items():
-        held = source.archives if isinstance(source, ScaleTransfer) else vars(source)["places"]
-        for part in _told({name: held}):
-            digest.update(part)
+        for held in (name, *source.held):
+            for part in _told(held):
+                digest.update(part)
     return digest.hexdigest()
 
 

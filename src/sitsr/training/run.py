@@ -33,9 +33,10 @@ from torch.utils.data import DataLoader, Sampler
 from sitsr import __version__
 from sitsr.datasets import Batch, Batches
 from sitsr.methods import method
-from sitsr.model import Card, Model, choose_device, save_model
+from sitsr.model import Card, Model, choose_device, fingerprint, save_model
 from sitsr.series import InputError
 from sitsr.training.adversarial import PatchDiscriminator
+from sitsr.training.beginning import begin_with
 from sitsr.training.losses import mean_losses, residual_losses
 from sitsr.training.recipe import Recipe, batches, card_of, data_fingerprint
 from sitsr.training.sharing import Share, WholeDraws
@@ -76,6 +77,8 @@ class Fit(L.LightningModule):
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
         self.model = Model(card)
+        if recipe.start is not None:
+            begin_with(self.model, recipe.start)
         self.terms = recipe.losses or dict(method(recipe.method).losses)
         self.discriminator = (
             PatchDiscriminator(len(card.bands)) if "adversarial" in self.terms else None
@@ -235,7 +238,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     text = _keep_recipe(recipe, folder)
     dataset = batches(recipe, data)
-    fit = Fit(recipe, replace(card_of(recipe), recipe=text, provenance=provenance(dataset)))
+    fit = Fit(recipe, replace(card_of(recipe), recipe=text, provenance=provenance(recipe, dataset)))
     callbacks = _callbacks(fit, data, folder, engine)
     last = folder / "last.ckpt"
     loader = DataLoader(
@@ -276,9 +279,10 @@ def rehearse(
         train(recipe.model_copy(update=two), data, Path(scratch), device, workers, engine)
 
 
-def provenance(dataset: Batches) -> dict[str, str]:
+def provenance(recipe: Recipe, dataset: Batches) -> dict[str, str]:
     """What the weights come from, for their card."""
-    return {
+    begun = {} if recipe.start is None else {"start": fingerprint(recipe.start)}
+    return begun | {
         "sitsr": __version__,
         "torch": str(torch.__version__),
         "lightning": L.__version__,
@@ -296,8 +300,7 @@ def _check(recipe: Recipe, engine: Engine, place: torch.device) -> None:
     there = torch.cuda.device_count() if place.type == "cuda" else engine.devices
     if not 1 <= engine.devices <= there:
         raise InputError(f"{engine.devices} devices are asked for; give 1 to {max(there, 1)}")
-    chosen = (recipe.austria, recipe.flanders, recipe.theia, recipe.naip)
-    fewest = min((each.examples for each in chosen if each), default=engine.devices)
+    fewest = min((each.examples for each in recipe.sources.values()), default=engine.devices)
     if fewest < engine.devices:
         raise InputError(
             f"a batch of {fewest} examples cannot be shared among {engine.devices} devices; "

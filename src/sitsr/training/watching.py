@@ -56,7 +56,9 @@ def validation_batches(recipe: Recipe, data: Path, stride: int = 1) -> tuple[Bat
         for held_out in (False, True)
         for pair in scale_transfer_pairs(archive, 1, scale=recipe.scale, held_out=held_out)
     ]
-    return tuple(_batch(pair, recipe.mixture.most_images, stride) for pair in pairs)
+    return tuple(
+        _batch(pair.select(recipe.bands), recipe.mixture.most_images, stride) for pair in pairs
+    )
 
 
 def _batch(pair: Pair, most_images: int, stride: int) -> Batch:
