@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from conftest import make_card, make_model
-from sitsr.model import Model, save_model
+from sitsr.consistency import SENTINEL2_SIGMA
+from sitsr.model import Model, open_model, save_model
 from sitsr.series import InputError
 from sitsr.training import read_recipe
 from sitsr.training.beginning import begin_with
+from sitsr.training.recipe import card_of
 
 OLD = """
 name: old
@@ -28,8 +30,9 @@ def trained(tmp_path: Path) -> tuple[Path, Model]:
     model = make_model(3)
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
-    save_model(model, tmp_path / "trained.safetensors")
-    return tmp_path / "trained.safetensors", model
+    path = tmp_path / "trained.safetensors"
+    save_model(model, path)
+    return path, open_model(path, "cpu")
 
 
 def same(one: Model, other: Model, front: str) -> bool:
@@ -99,6 +102,17 @@ def test_a_ring_of_likeness_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, one="like: two.yaml", two="like: one.yaml")
     with pytest.raises(InputError, match=r"is like .*, which is like it; leave one of the two out"):
         read_recipe(path)
+
+
+def test_the_point_spread_function_of_a_network_is_the_sensors_unless_said(tmp_path: Path) -> None:
+    path = written(tmp_path, old=OLD)
+    assert card_of(read_recipe(path)).sigma == tuple(SENTINEL2_SIGMA.values())
+    changed = read_recipe(path, ("network.sigma=[0.4, 0.3, 0.2, 0.1]",))
+    assert card_of(changed).sigma == (0.4, 0.3, 0.2, 0.1)
+    with pytest.raises(
+        InputError, match=r"network\.sigma has 2 numbers; give one for each of the 4"
+    ):
+        read_recipe(path, ("network.sigma=[0.4, 0.3]",))
 
 
 def test_a_missing_likeness_is_named(tmp_path: Path) -> None:

@@ -51,7 +51,11 @@ def test_weights_and_card_come_back_from_a_file(tmp_path: Path) -> None:
     for (name, one), (other_name, other) in zip(
         made.state_dict().items(), again.state_dict().items(), strict=True
     ):
-        assert name == other_name and torch.equal(one, other)
+        assert name == other_name and other.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=2.0**-11, atol=1e-7)
+    save_model(again, tmp_path / "again.safetensors")
+    assert fingerprint(tmp_path / "again.safetensors") == fingerprint(path)  # rounded once
+    (tmp_path / "again.safetensors").unlink()
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o444 == 0o444  # for all to read
 

@@ -13,7 +13,7 @@ from conftest import make_card, make_model, make_series
 from sitsr.datasets import Pair
 from sitsr.evaluation.rivals import is_rival, rival, trained_on
 from sitsr.inference import Settings, super_resolve
-from sitsr.model import save_model
+from sitsr.model import open_model, save_model
 from sitsr.series import InputError
 
 RECIPE = yaml.safe_dump(
@@ -45,12 +45,12 @@ def pair() -> Pair:
 def test_a_rival_answers_as_its_model_does(weights: Path) -> None:
     entered = rival(f"x={weights}@2,3", 4, (), "cpu")
     assert [each.name for each in entered] == ["x mean", "x 2 steps", "x 3 steps"]
-    asked = pair()
+    asked, model = pair(), open_model(weights, "cpu")
     said = entered[1].run(asked, 5)
     own = super_resolve(
         asked.series,
         asked.target,
-        make_model(2, name="theirs"),
+        model,
         Settings(samples=4, steps=2, seed=5),
     )
     np.testing.assert_allclose(said.mean, own.mean, atol=1e-6)

@@ -214,10 +214,15 @@ def on_the_ground(image: Tensor, seen: Tensor) -> Tensor:
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write weights and card to a safetensors file, aside and then in place."""
+    """Write weights and card to a safetensors file, aside and then in place.
+
+    Weights are kept in half precision: rounding one by a part in two thousand is far below what
+    training leaves open, and the file is half as large.
+    """
     aside = path.with_name(path.name + ".part")
     weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+        name: tensor.detach().to("cpu", torch.half).contiguous()
+        for name, tensor in model.state_dict().items()
     }
     try:
         save_file(weights, aside, metadata={"card": json.dumps(asdict(model.card))})

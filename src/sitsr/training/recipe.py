@@ -168,10 +168,13 @@ def card_of(recipe: Recipe) -> Card:
             fields[inner] = {**told[inner], **fields[inner]}
     if recipe.alsat2b:
         fields["licence"] = UNLICENSED
-    sigma = tuple(SENTINEL2_SIGMA[band] for band in recipe.bands)
-    card = Card(
-        bands=recipe.bands, sigma=sigma, scale=recipe.scale, name=recipe.name, **{**told, **fields}
-    )
+    fields["sigma"] = tuple(fields.get("sigma", (SENTINEL2_SIGMA[band] for band in recipe.bands)))
+    if len(fields["sigma"]) != len(recipe.bands):
+        raise InputError(
+            f"network.sigma has {len(fields['sigma'])} numbers; give one for each of the "
+            f"{len(recipe.bands)} bands"
+        )
+    card = Card(bands=recipe.bands, scale=recipe.scale, name=recipe.name, **{**told, **fields})
     try:
         Model(card)
     except TypeError as error:
