@@ -10,7 +10,7 @@ from conftest import make_card, make_model
 from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.model import Model, open_model, save_model
 from sitsr.series import InputError
-from sitsr.training import read_recipe
+from sitsr.training import read_recipe, train
 from sitsr.training.beginning import begin_with
 from sitsr.training.recipe import card_of
 
@@ -67,6 +67,24 @@ def test_half_an_encoder_is_refused(trained: tuple[Path, Model]) -> None:
     with pytest.raises(InputError, match=r"has no encoder\.\S+ of shape .*same encoder and width"):
         begin_with(wider, path)
     assert all(torch.equal(told, before[name]) for name, told in wider.state_dict().items())
+
+
+def test_a_run_without_the_weights_it_begins_with_leaves_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, old=OLD)
+    recipe = read_recipe(path, (f"start={tmp_path / 'gone.safetensors'}",))
+    with pytest.raises(InputError, match=r"gone\.safetensors is not there; run the recipe"):
+        train(recipe, tmp_path, tmp_path / "run", "cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_the_methods_encoder_are_not_anothers(tmp_path: Path) -> None:
+    change = ("network.encoder=highresnet", "network.width=8", "network.encoder_settings=null")
+    path = tmp_path / "plain.yaml"
+    path.write_text("name: plain")
+    assert card_of(read_recipe(path, change[:2])).encoder_settings == {}
+    assert card_of(read_recipe(path, change)).encoder_settings == {}
+    own = card_of(read_recipe(path)).encoder_settings
+    assert own and card_of(read_recipe(path, change[2:])).encoder_settings == own
 
 
 def written(folder: Path, **files: str) -> Path:

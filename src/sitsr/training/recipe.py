@@ -157,14 +157,19 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def card_of(recipe: Recipe) -> Card:
     """The card of the network that a recipe asks for; it is built once here, to be checked."""
-    told = method(recipe.method).card
+    told = dict(method(recipe.method).card)
     fields = {name: value for name, value in recipe.network.items()}
     if unknown := [name for name in fields if name not in Card.__dataclass_fields__]:
         near = get_close_matches(unknown[0], Card.__dataclass_fields__, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"network.{unknown[0]} is not a setting{hint}")
-    for inner in ("encoder_settings", "generator_settings"):
-        if inner in fields and inner in told:
+    for part in ("encoder", "generator"):
+        inner = f"{part}_settings"
+        if inner in fields:
+            fields[inner] = fields[inner] or {}
+        if fields.get(part, told.get(part)) != told.get(part):
+            told.pop(inner, None)  # those of the method's own encoder are not another's
+        elif inner in fields and inner in told:
             fields[inner] = {**told[inner], **fields[inner]}
     if recipe.alsat2b:
         fields["licence"] = UNLICENSED

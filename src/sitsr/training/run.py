@@ -295,6 +295,10 @@ def _check(recipe: Recipe, engine: Engine, place: torch.device) -> None:
         raise InputError(
             f"precision {engine.precision} is not known; choose from {', '.join(PRECISIONS)}"
         )
+    if recipe.start is not None and not recipe.start.is_file():
+        raise InputError(
+            f"{recipe.start} is not there; run the recipe that makes it first, or give another start"
+        )
     if engine.precision == "16-mixed" and place.type == "cpu":
         raise InputError("precision 16-mixed needs CUDA; on a CPU give 32 or bf16-mixed")
     there = torch.cuda.device_count() if place.type == "cuda" else engine.devices
