@@ -122,7 +122,20 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     words = ["super-resolve", "in", "--date", "2020-02-29", "--out", tmp_path / "o"]
     more = ["--bands", "B02,B08", "--offset", "-1000", "--skip-unreadable", "--seed", 5]
     more += ["--assume-crs", "EPSG:32631"]
-    rest = ["--tile", 64, "--steps", 3, "--samples", 7, "--weights", "w", "--device", "cpu"]
+    rest = [
+        "--tile",
+        64,
+        "--psf",
+        0.4,
+        "--steps",
+        3,
+        "--samples",
+        7,
+        "--weights",
+        "w",
+        "--device",
+        "cpu",
+    ]
     assert call(monkeypatch, *words, *more, *rest) == 1
     told.pop("progress")
     assert told == {
@@ -134,6 +147,7 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "target": date(2020, 2, 29),
         "seed": 5,
         "tile": 64,
+        "psf": 0.4,
         "steps": 3,
         "samples": 7,
         "weights": Path("w"),

@@ -285,13 +285,45 @@ def demo() -> Series:
     return sitsr.open_series(folder).select(BANDS).crop(slice(20, 64), slice(10, 67))
 
 
-def missed(image: Floats, series: Series, target: date) -> float:
+def missed(image: Floats, series: Series, target: date, sigma: tuple[float, ...] = SIGMA) -> float:
     """Root mean square of what the sensor would see more or less than it did, reflectance."""
     on = series.dates.index(target)
     clear = series.clear[on].copy()
     clear[[0, 1, -2, -1]] = clear[:, [0, 1, -2, -1]] = False
-    seen = degrade(np.nan_to_num(image), 4, SIGMA)
+    seen = degrade(np.nan_to_num(image), 4, sigma)
     return float(np.sqrt(np.mean((seen - series.images[on])[:, clear] ** 2)))
+
+
+def test_what_another_sensor_saw_is_kept_once_its_blur_is_told(demo: Series) -> None:
+    target, other, model = date(2020, 6, 21), (0.35,) * C, make_model(5)
+    told = super_resolve(demo, target, model, replace(QUICK, psf=(0.35,)))
+    usual = super_resolve(demo, target, model, QUICK)
+    for image, untold in zip((told.mean, *told.samples), (usual.mean, *usual.samples), strict=True):
+        assert missed(image, demo, target, other) < 0.5 * missed(untold, demo, target, other)
+
+
+def test_the_blur_that_weights_are_made_for_changes_nothing(demo: Series) -> None:
+    model, target = make_model(5), date(2020, 6, 21)
+    same(
+        super_resolve(demo, target, model, QUICK),
+        super_resolve(demo, target, model, replace(QUICK, psf=SIGMA)),
+        tolerance=0,
+    )
+    assert model.card.sigma == SIGMA  # and another's is forgotten afterwards
+
+
+@pytest.mark.parametrize(
+    ("psf", "said"),
+    [
+        ((0.0,), r"psf must be from 0\.1 to 2 pixels of the series, got 0\.0"),
+        ((0.4, float("nan"), 0.4, 0.4), "psf must be from"),
+        ((0.4, 0.5), "psf has 2 numbers; give one, or one for each of B02, B03, B04, B08"),
+        ((), "psf has 0 numbers"),
+    ],
+)
+def test_a_blur_that_cannot_be_is_refused(psf: tuple[float, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        super_resolve(make_series((H, W)), TARGET, make_model(), replace(QUICK, psf=psf))
 
 
 @pytest.mark.skipif(not bundled_weights().exists(), reason="asks for the trained weights")

@@ -137,6 +137,7 @@ class FakeSettings:
     steps: int | None = None
     seed: int = 0
     tile: int = 128
+    psf: tuple[float, ...] | None = None
 
 
 @pytest.fixture
@@ -185,12 +186,13 @@ def test_what_is_said_is_handed_on(calls: dict[str, Any], tmp_path: Path) -> Non
         samples=8,
         steps=2,
         seed=5,
+        psf=0.4,
         tile=64,
         device="cpu",
         weights=str(own),
         progress=told,
     )
-    assert calls["others"] == ("the model", FakeSettings(8, 2, 5, 64), told)
+    assert calls["others"] == ("the model", FakeSettings(8, 2, 5, 64, (0.4,)), told)
     assert (calls["path"], calls["device"]) == (own, "cpu")
 
 

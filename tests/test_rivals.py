@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from conftest import make_card, make_model, make_series
+from conftest import SIGMA, make_card, make_model, make_series
 from sitsr.datasets import Pair
 from sitsr.evaluation.rivals import is_rival, rival, trained_on
 from sitsr.inference import Settings, super_resolve
@@ -39,7 +39,7 @@ def pair() -> Pair:
     target = series.dates[1]
     hr = np.zeros((len(series.bands), 48, 64), np.float32)
     told = (series, target, 4, "hill", "here", "scale transfer")
-    return Pair(*told, hr, np.ones((48, 64), bool), (0.5,) * len(series.bands))
+    return Pair(*told, hr, np.ones((48, 64), bool), SIGMA)
 
 
 def test_a_rival_answers_as_its_model_does(weights: Path) -> None:

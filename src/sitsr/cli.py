@@ -80,6 +80,13 @@ def super_resolve(
     tile: Annotated[
         int | None, typer.Option(help="Tile side, 10 m pixels. Changes memory, not the result.")
     ] = None,
+    psf: Annotated[
+        float | None,
+        typer.Option(
+            help="Blur of the sensor: standard deviation in pixels of the series. Less sharpens "
+            "less [Sentinel-2's, as the weights were made for: about 0.5]."
+        ),
+    ] = None,
     device: Device = "auto",
     weights: Annotated[Path | None, typer.Option(help="Other weights (.safetensors).")] = None,
     bands: Annotated[
@@ -118,6 +125,7 @@ def super_resolve(
             steps=steps,
             seed=seed,
             tile=tile,
+            psf=psf,
             device=device,
             weights=weights,
             progress=step,

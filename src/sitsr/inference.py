@@ -45,12 +45,18 @@ class Settings:
     seed: int = 0
     tile: int = 128
     """Side of a tile's core, low-resolution pixels. Changes speed and memory, not the result."""
+    psf: tuple[float, ...] | None = None
+    """The sensor's point-spread function, standard deviation in pixels of the series: one for each
+    band, or one for all. None is the sensor that the weights are made for."""
 
     def __post_init__(self) -> None:
         for name, least in (("samples", 0), ("steps", 1), ("tile", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name} must be {least} or more, got {value}")
+        if self.psf is not None and not all(0.1 <= sigma <= 2 for sigma in self.psf):
+            told = ", ".join(map(str, self.psf))
+            raise InputError(f"psf must be from 0.1 to 2 pixels of the series, got {told}")
 
     def suited(self, model: Model) -> Settings:
         """The same for this model: its own steps if none are given, no samples if it draws none."""
@@ -69,6 +75,8 @@ def super_resolve(
     """The ground at the target date, card.scale times finer than the series."""
     settings = (settings or Settings()).suited(model)
     began = time.monotonic()
+    if settings.psf is not None:
+        model = model.seeing(settings.psf)
     series = series.select(model.card.bands)
     served = how_served(series, target)
     scale, shape = model.card.scale, series.clear.shape[1:]

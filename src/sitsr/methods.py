@@ -63,7 +63,7 @@ ENCODED: dict[str, tuple[str, dict[str, Any]]] = {
         "Wolters et al. 2023, arXiv:2311.18082",
         _plain("stacked", 64, blocks=8, growth=32),
     ),
-    "conv3d": ("Dorr 2020, doi:10.3390/rs12122043", _plain("conv3d", 32)),
+    "conv3d": ("Dorr 2020, doi:10.3390/rs12223812", _plain("conv3d", 32)),
     "convgru": ("Arefin et al. 2020, doi:10.1109/CVPRW50498.2020.00111", _plain("convgru", 64)),
     "convlstm": ("Shi et al. 2015, arXiv:1506.04214", _plain("convlstm", 64)),
 }
@@ -84,7 +84,12 @@ def _levels(generator: str, encoder: str) -> dict[str, Any]:
     return {"generator_settings": {"levels": 500}} if several else {}
 
 
-OURS: dict[str, Any] = {"encoder": "target date", "width": 48, "generator": "rotation"}
+OURS: dict[str, Any] = {
+    "encoder": "target date",
+    "width": 64,
+    "encoder_settings": {"frame_width": 48, "trunk_blocks": 10},
+    "generator": "rotation",
+}
 ROBUST = {"robust": 1.0}
 HERE = "docs/method.md"
 

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +150,21 @@ class Model(nn.Module):
         far += PROJECTION_REACH
         return -(-far // self.stride) * self.stride
 
+    def seeing(self, sigma: Sequence[float]) -> Model:
+        """The same networks behind another sensor, which projections then undo.
+
+        sigma: its point-spread function, standard deviation in low-resolution pixels, one for each
+        band or one for all; else InputError.
+        """
+        bands = self.card.bands
+        if len(sigma) not in (1, len(bands)):
+            raise InputError(
+                f"psf has {len(sigma)} numbers; give one, or one for each of {', '.join(bands)}"
+            )
+        other = copy(self)
+        other.card = replace(self.card, sigma=tuple(sigma) * (len(bands) // len(sigma)))
+        return other
+
     def forward(
         self, images: Tensor, clear: Tensor, days: Tensor, season: Tensor | None = None
     ) -> Estimate:
@@ -240,8 +257,6 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         with safe_open(path, framework="pt") as file:
             told = json.loads((file.metadata() or {})["card"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if "encoder" not in told:
-            told, weights = _of_the_first_format(told, weights)
         card = card_from(told)
         model = Model(card)
         model.load_state_dict(weights)
@@ -252,22 +267,6 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         ) from error
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False).to(place)
-
-
-def _of_the_first_format(
-    told: dict[str, Any], weights: dict[str, Tensor]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Card and weights written when there was one encoder and one generator."""
-    encoder = {name: told.pop(name) for name in ("frame_blocks", "trunk_blocks")}
-    generator = {name: told.pop(f"flow_{name}") for name in ("width", "blocks")}
-    names = {"flow.": "generator.flow.", "generator.": "generator.one_step."}
-
-    def renamed(name: str) -> str:
-        front = next((old for old in names if name.startswith(old)), None)
-        return names[front] + name.removeprefix(front) if front else name
-
-    told |= {"encoder_settings": encoder, "generator_settings": generator}
-    return told, {renamed(name): tensor for name, tensor in weights.items()}
 
 
 def card_from(values: dict[str, object]) -> Card:

@@ -8,7 +8,7 @@ result.save("result/")
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import datetime
@@ -109,6 +109,7 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     steps: int | None = None,
     seed: int = 0,
     tile: int | None = None,
+    psf: float | Sequence[float] | None = None,
     device: str = "auto",
     weights: str | PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -122,6 +123,9 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     seed      the same seed gives the same samples
     tile      side of the parts worked on at once, input pixels: changes memory and time, never the
               result; None is the usual size
+    psf       the sensor's point-spread function, standard deviation in pixels of the series, one
+              number or one a band; None is Sentinel-2's, as the weights were made for. Smaller
+              sharpens less
     device    "auto", "cpu", "cuda" …
     weights   a file of weights; None is the one that comes with the package
     progress  called with (tiles done, tiles in all)
@@ -139,6 +143,7 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
         seed=seed,
         steps=steps,
         tile=usual.tile if tile is None else tile,
+        psf=(psf,) if isinstance(psf, int | float) else None if psf is None else tuple(psf),
     )
     path = Path(weights) if weights is not None else bundled_weights()
     model = open_model(path, device)

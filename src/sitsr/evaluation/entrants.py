@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sitsr.baselines import linear_bicubic, mean_bicubic, median_bicubic, nearest, nearest_bicubic
+from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets import OTHER_SENSOR, Pair, Source, Task
 from sitsr.evaluation.scoring import Estimate, System, deterministic
 from sitsr.evaluation.study import Role
@@ -105,13 +106,11 @@ def model_systems(
     def entrant(
         says: str, run: Callable[[Task, Settings], Estimate], settings: Settings
     ) -> Entrant:
-        return replace(
-            competitor(
-                f"{name} {says}",
-                "system",
-                lambda task, seed: run(task, replace(settings, seed=seed)),
-                f"{weights} samples={settings.samples} steps={settings.steps}",
-            ),
+        return Entrant(
+            f"{name} {says}",
+            "system",
+            lambda pair, seed: run(pair.task, replace(settings, seed=seed, psf=sensor(pair))),
+            f"{weights} samples={settings.samples} steps={settings.steps}",
             cost=lambda task: mflop_per_pixel(
                 model,
                 1 if run is one else len(task.series.dates),
@@ -119,12 +118,18 @@ def model_systems(
             ),
         )
 
-    every, one = partial(_of_model, model), partial(_one_date, model)
+    every, one = partial(answer, model), partial(_one_date, model)
     made = [entrant("one date", one, usual), entrant("mean", every, usual)]
     for count in steps if model.samples else ():
         drawing = replace(usual, samples=members, steps=count)
         made.append(entrant(f"{count} step{'s' * (count > 1)}", every, drawing))
     return made
+
+
+def sensor(pair: Pair) -> tuple[float, ...] | None:
+    """The point-spread function of a sensor that is not Sentinel-2's: a model is told of it."""
+    usual = tuple(SENTINEL2_SIGMA[band] for band in pair.series.bands)
+    return None if pair.sensor_sigma == usual else pair.sensor_sigma
 
 
 def controls(
@@ -248,7 +253,8 @@ def version_of(path: Path) -> str:
     return fingerprint(path)[:12]
 
 
-def _of_model(model: Model, task: Task, settings: Settings) -> Estimate:
+def answer(model: Model, task: Task, settings: Settings) -> Estimate:
+    """A model's mean and samples, averaged to the scale of the task where that is another."""
     from sitsr.inference import super_resolve
 
     made = super_resolve(task.series, task.target, model, settings)
@@ -260,7 +266,7 @@ def _of_model(model: Model, task: Task, settings: Settings) -> Estimate:
 def _one_date(model: Model, task: Task, settings: Settings) -> Estimate:
     """The same network given the image nearest to the target date alone."""
     near = int(np.abs(task.series.days_from(task.target)).argmin())
-    made = _of_model(model, replace(task, series=task.series.keep([near])), settings)
+    made = answer(model, replace(task, series=task.series.keep([near])), settings)
     return everywhere(made, task)
 
 

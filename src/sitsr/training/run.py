@@ -297,7 +297,7 @@ def _check(recipe: Recipe, engine: Engine, place: torch.device) -> None:
         )
     if recipe.start is not None and not recipe.start.is_file():
         raise InputError(
-            f"{recipe.start} is not there; run the recipe that makes it first, or give another start"
+            f"{recipe.start} is not there; run the recipe that makes it, or give another start"
         )
     if engine.precision == "16-mixed" and place.type == "cpu":
         raise InputError("precision 16-mixed needs CUDA; on a CPU give 32 or bf16-mixed")
