@@ -294,6 +294,23 @@ def missed(image: Floats, series: Series, target: date, sigma: tuple[float, ...]
     return float(np.sqrt(np.mean((seen - series.images[on])[:, clear] ** 2)))
 
 
+@pytest.mark.skipif(not bundled_weights().exists(), reason="asks for the trained weights")
+def test_four_far_dates_one_under_haze_give_an_image_all_the_same(
+    model: Model, demo: Series
+) -> None:
+    """Networks without normalisation may explode where training never led them."""
+    chance = np.random.default_rng(0)
+    for _ in range(24):
+        frames = sorted(chance.choice(len(demo.dates), 4, replace=False).tolist())
+        target = demo.dates[0] + timedelta(days=int(chance.integers(900)))
+        few = demo.keep(frames)
+        images, hazy = few.images.copy(), int(chance.integers(4))
+        images[hazy] = images[hazy] * chance.uniform(0.5, 1) + chance.uniform(0, 0.5)
+        few = replace(few, images=images, clear=np.ones_like(few.clear))
+        made = super_resolve(few, target, model, replace(QUICK, samples=0))
+        assert -0.5 < np.nanmin(made.mean) and np.nanmax(made.mean) < 1.5, (frames, target)
+
+
 def test_what_another_sensor_saw_is_kept_once_its_blur_is_told(demo: Series) -> None:
     target, other, model = date(2020, 6, 21), (0.35,) * C, make_model(5)
     told = super_resolve(demo, target, model, replace(QUICK, psf=(0.35,)))
