@@ -115,7 +115,8 @@ def write(page: Path, kept: Path) -> None:
 def table(part: str, scores: Path) -> str:
     """One line a system: means over sites, and what its training took."""
     rows, made = read_rows(scores)
-    took = made["trained"]
+    systems = {row.system for row in rows}
+    took = {run: told for run, told in made["trained"].items() if any(run in s for s in systems)}
     columns = [each for each in COLUMNS[part] if any(each[1](row) for row in rows)]
     headings = ["", *(heading for heading, _, _ in columns), *(["trained"] if took else [])]
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
