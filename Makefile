@@ -30,6 +30,8 @@ results: $(READY)
 benchmark: $(READY)
 	$(BIN)/python benchmarks/scene.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/loader.py --data $(DATA)
 
 # The lock holds exact versions; it is made by `make lock` from pyproject.toml.
 lock:
