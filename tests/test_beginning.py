@@ -80,7 +80,7 @@ def test_a_run_without_the_weights_it_begins_with_leaves_nothing(tmp_path: Path)
 def test_settings_of_the_methods_encoder_are_not_anothers(tmp_path: Path) -> None:
     change = ("network.encoder=highresnet", "network.width=8", "network.encoder_settings=null")
     path = tmp_path / "plain.yaml"
-    path.write_text("name: plain")
+    path.write_text("name: plain\nmethod: srresnet")
     assert card_of(read_recipe(path, change[:2])).encoder_settings == {}
     assert card_of(read_recipe(path, change)).encoder_settings == {}
     own = card_of(read_recipe(path)).encoder_settings
