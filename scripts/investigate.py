@@ -19,26 +19,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sitsr.baselines import nearest_bicubic
-from sitsr.consistency import project
-from sitsr.datasets import OTHER_SENSOR, Pair, Source, Task
-from sitsr.evaluation import Estimate, Plan, baselines, competitor, deterministic, sources_in
+from sitsr.datasets import OTHER_SENSOR, Pair, Source
+from sitsr.evaluation import Estimate, Plan, baselines, sources_in
 from sitsr.evaluation.bench import loader, score_all
 from sitsr.evaluation.entrants import (
     Entrant,
+    Tamper,
     answer,
-    everywhere,
+    mended,
     model_systems,
     shuffled,
+    tampered,
     version_of,
 )
 from sitsr.evaluation.keeping import Keeper
 from sitsr.evaluation.suites import AT_SENSOR
 from sitsr.inference import Settings
 from sitsr.model import Card, Model, open_model
-from sitsr.series import Floats
+from sitsr.series import Series
 from sitsr.training import read_recipe, train
 
 ROOT = Path(__file__).parents[1]
@@ -126,23 +126,17 @@ STEPS: Mapping[str, tuple[int, ...]] = {
 }
 
 ALSAT: Runs = {
-    "ours, one date": ("method=sitsr", "steps=440"),
+    "ours, one date": (
+        "method=sitsr",
+        "steps=440",
+        "network.width=64",
+        "network.encoder_settings={frame_width: 48, trunk_blocks: 10}",
+    ),
     "SRCNN": ("method=srcnn", "steps=2500"),
     "SRResNet": ("method=srresnet", "steps=360"),
     "RRDB": ("method=rrdb", "steps=270"),
 }
 """Single-date networks on real pairs of one sensor, each for about the same time."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One question: what is trained, who competes, on what."""
-
-    recipe: str
-    runs: Runs
-    sources: Callable[[Path, Card], list[Source]]
-    members: int = 2
-    dates: int = 2
 
 
 def validation(data: Path, card: Card, dates: int) -> list[Source]:
@@ -178,47 +172,33 @@ def alsat(data: Path, card: Card) -> list[Source]:
     return sources_in(data / "alsat2b", "test", card, 1)[::5]
 
 
-PARTS: Mapping[str, Part] = {
-    "fusion": Part("fusion.yaml", FUSION, dated),
-    "simulated": Part("transfer.yaml", SIMULATED, real),
-    "samplers": Part("samplers.yaml", SAMPLERS, few, members=4),
-    "alsat2b": Part("alsat2b.yaml", ALSAT, alsat),
-    "frames": Part("fusion.yaml", {"target date": ()}, dated),
-    "sensor": Part("transfer.yaml", {"austria and NAIP": ()}, real),
-}
-
-
-SAME_RUNS = {"frames": "fusion", "sensor": "simulated"}
-"""Parts that ask further questions of another part's runs."""
-
-
 def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     asked.add_argument("data", type=Path)
-    asked.add_argument("--part", choices=PARTS)
+    asked.add_argument("--part", choices=list(PARTS))
     asked.add_argument("--runs", type=Path, default=Path("runs/investigation"))
     asked.add_argument("--tables", action="store_true", help="write the tables, measure nothing")
     told = asked.parse_args()
     for name in [told.part] if told.part else PARTS:
         if not told.tables:
-            weights = {run: fitted(name, run, told.data, told.runs) for run in PARTS[name].runs}
+            part = PARTS[name]
+            weights = {run: fitted(part, run, told.data, told.runs) for run in part.runs}
             scored(name, weights, told.data)
     from investigation_tables import write
 
     write(PAGE, KEPT)
 
 
-def fitted(part: str, run: str, data: Path, runs: Path) -> Path:
+def fitted(part: Part, run: str, data: Path, runs: Path) -> Path:
     """The weights of a run, trained if they are not there."""
-    part = SAME_RUNS.get(part, part)
-    folder = runs / f"{part}-{run}".replace(", ", "-").replace(" ", "-")
+    folder = runs / f"{part.trained}-{run}".replace(", ", "-").replace(" ", "-")
     weights, done = folder / "weights.safetensors", folder / "done"
     if not done.exists():
-        changes = (f"name={run}".replace(",", ""), *PARTS[part].runs[run])
-        if part == "samplers":
-            changes += (f"start={fitted('fusion', 'target date', data, runs)}",)
-        print(f"{part}: training {run}", file=sys.stderr, flush=True)
-        recipe = read_recipe(RECIPES / PARTS[part].recipe, changes)
+        changes = (f"name={run}".replace(",", ""), *part.runs[run])
+        if part.start:
+            changes += (f"start={fitted(PARTS['fusion'], part.start, data, runs)}",)
+        print(f"{part.trained}: training {run}", file=sys.stderr, flush=True)
+        recipe = read_recipe(RECIPES / part.recipe, changes)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             train(recipe, data, folder, "auto")
@@ -226,64 +206,52 @@ def fitted(part: str, run: str, data: Path, runs: Path) -> Path:
     return weights
 
 
-def scored(part: str, weights: Mapping[str, Path], data: Path) -> None:
+def scored(name: str, weights: Mapping[str, Path], data: Path) -> None:
     """Every run of a part, and what learns nothing, on its pairs."""
-    about, told = PARTS[part], open_model(next(iter(weights.values())), "auto")
-    sources = about.sources(data, told.card)
+    part, models = PARTS[name], {run: open_model(path, "auto") for run, path in weights.items()}
+    sources = part.sources(data, next(iter(models.values())).card)
     entrants = [each for each in baselines() if each.name == "bicubic"]
-    for run, path in weights.items():
-        entrants += competing(part, run, path, about.members)
-    if part == "frames":
-        entrants = entrants[:1] + tampered_series(weights["target date"])
-    if part == "sensor":
-        entrants = entrants[:1] + sensors(weights["austria and NAIP"])
-    plan = Plan(data=data, out=KEPT, members=about.members, dates=about.dates)
-    keeper = Keeper(KEPT / f"{part}.parquet", configuration(part, weights))
-    print(f"{part}: scoring", file=sys.stderr, flush=True)
+    for run, model in models.items():
+        entrants += part.enter(run, model, version_of(weights[run]))
+    keeper = Keeper(KEPT / f"{name}.parquet", configuration(name, models))
+    print(f"{name}: scoring", file=sys.stderr, flush=True)
+    plan = Plan(data=data, out=KEPT)
     try:
         score_all(plan, sources, loader(sources), entrants, keeper, lambda done, total: None)
     finally:
         keeper.save()
 
 
-def configuration(part: str, weights: Mapping[str, Path]) -> dict[str, object]:
+def configuration(name: str, models: Mapping[str, Model]) -> dict[str, object]:
     """What the tables say beside the numbers: how long each run took, and where."""
     from sitsr import __version__
 
-    took = {run: open_model(path, "cpu").card.trained_on for run, path in weights.items()}
-    return {"sitsr": __version__, "extra": [], "part": part, "trained": took}
+    took = {run: model.card.trained_on for run, model in models.items()}
+    return {"sitsr": __version__, "extra": [], "part": name, "trained": took}
 
 
-def competing(part: str, run: str, path: Path, members: int) -> list[Entrant]:
-    """The mean of a run, and its samples where generators are compared; with dates shuffled where
-    dates are."""
-    model = open_model(path, "auto")
-    steps = STEPS[run] if part == "samplers" else ()
-    systems = model_systems(model, version_of(path), members, run, steps)
-    systems = [each for each in systems if not each.name.endswith(" one date")]
-    if part == "samplers":
-        return systems[1:]
-    (mean,) = systems
-    mean = replace(mean, name=run)
-    return [mean, altered(mean, "dates shuffled", shuffled)] if part == "fusion" else [mean]
+def mean(run: str, model: Model, version: str) -> list[Entrant]:
+    """The mean, as if Sentinel-2 had seen everything: a run's own blur is what is asked about."""
+    settings = Settings(samples=0)
+    (made,) = model_systems(model, version, 2, run, ())
+    return [replace(made, name=run, run=lambda pair, seed: answer(model, pair.task, settings))]
 
 
-def altered(honest: Entrant, how: str, tamper: Callable[[Pair, int], object]) -> Entrant:
-    def run(pair: Pair, seed: int):  # type: ignore[no-untyped-def]
-        changed = replace(pair, series=tamper(pair, seed))
-        return everywhere(honest.run(changed, seed), pair)
-
-    return replace(honest, name=f"{honest.name}, {how}", run=run)
+def mean_and_placebo(run: str, model: Model, version: str) -> list[Entrant]:
+    """The mean, and what it makes of the dates in another order."""
+    (honest,) = mean(run, model, version)
+    return [honest, tampered(honest, f"{run}, dates shuffled", shuffled)]
 
 
-def tampered_series(path: Path) -> list[Entrant]:
-    """A run's mean given fewer frames, only near or far ones, no masks, other days."""
-    (mean,) = [
-        each
-        for each in model_systems(open_model(path, "auto"), version_of(path), 2, "sitsr", ())
-        if each.name == "sitsr mean"
-    ]
-    ways: dict[str, Callable[[Pair, int], object]] = {
+def samples(run: str, model: Model, version: str) -> list[Entrant]:
+    """Samples in several numbers of steps, four of each."""
+    return model_systems(model, version, 4, run, STEPS[run])[1:]
+
+
+def fewer_frames(run: str, model: Model, version: str) -> list[Entrant]:
+    """The mean given fewer frames, only near or far ones, no masks, other days."""
+    (every,) = mean("all frames", model, version)
+    ways: dict[str, Tamper] = {
         "nearest frame": lambda pair, seed: kept(pair, nearest_first(pair)[:1]),
         "2 nearest": lambda pair, seed: kept(pair, nearest_first(pair)[:2]),
         "4 nearest": lambda pair, seed: kept(pair, nearest_first(pair)[:4]),
@@ -292,39 +260,28 @@ def tampered_series(path: Path) -> list[Entrant]:
         "no masks": lambda pair, seed: unmasked(pair),
         "dates shuffled": shuffled,
     }
-    every = replace(mean, name="all frames")
-    return [every, *(replace(altered(mean, how, way), name=how) for how, way in ways.items())]
+    return [every, *(tampered(every, how, way) for how, way in ways.items())]
 
 
-def sensors(path: Path) -> list[Entrant]:
-    """A run's mean told that the sensor blurs by so much, and bicubic mended likewise."""
-    model, weights = open_model(path, "auto"), version_of(path)
+def sensors(run: str, model: Model, version: str) -> list[Entrant]:
+    """The mean told that the sensor blurs by so much, and bicubic mended likewise."""
     found = []
     for sigma in BLURS:
-        settings = Settings(samples=0, psf=(sigma,))
-        system = partial(_told, model, settings)
-        found.append(competitor(f"mean, σ {sigma}", "system", system, f"{weights} {sigma}"))
-        mended = deterministic(partial(_mended, sigma))
-        found.append(competitor(f"bicubic mended, σ {sigma}", "system", mended, f"{sigma}"))
+        told = partial(_told, model, Settings(samples=0, psf=(sigma,)))
+        found.append(Entrant(f"mean, σ {sigma}", "system", told, f"{version} {sigma}"))
+        alone = partial(_mended, sigma)
+        found.append(Entrant(f"bicubic mended, σ {sigma}", "system", alone, f"{sigma}"))
     return found
 
 
-def _told(model: Model, settings: Settings, task: Task, seed: int) -> Estimate:
-    return answer(model, task, settings)
+def _told(model: Model, settings: Settings, pair: Pair, seed: int) -> Estimate:
+    return answer(model, pair.task, settings)
 
 
-def _mended(sigma: float, task: Task) -> Floats:
-    """Bicubic made to agree with what was observed on the target date by a sensor of this blur."""
-    series, image = task.series, nearest_bicubic(task.series, task.target, task.scale)
-    own = series.dates.index(task.target)
-    seen, clear = series.images[own], series.clear[own]
-    mended = project(
-        torch.from_numpy(image[None]),
-        torch.from_numpy(np.nan_to_num(seen)[None]),
-        torch.from_numpy(clear[None, None].astype(np.float32)),
-        (sigma,) * len(series.bands),
-    )
-    return mended[0].numpy()
+def _mended(sigma: float, pair: Pair, seed: int) -> Estimate:
+    image = nearest_bicubic(pair.series, pair.target, pair.scale)
+    made = mended(pair, image, (sigma,) * len(pair.series.bands))
+    return Estimate(made, np.empty((0, *made.shape), np.float32))
 
 
 def nearest_first(pair: Pair) -> list[int]:
@@ -342,12 +299,39 @@ def farthest(pair: Pair) -> list[int]:
     return own + shown[-4:]
 
 
-def kept(pair: Pair, frames: Iterable[int]):  # type: ignore[no-untyped-def]
+def kept(pair: Pair, frames: Iterable[int]) -> Series:
     return pair.series.keep(sorted(frames))
 
 
-def unmasked(pair: Pair):  # type: ignore[no-untyped-def]
-    return replace(pair.series, clear=np.isfinite(pair.series.images).all(1))
+def unmasked(pair: Pair) -> Series:
+    return replace(pair.series, clear=np.asarray(np.isfinite(pair.series.images).all(1)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One question: what is trained, who competes, on what."""
+
+    trained: str
+    """Name of its runs; a part may ask further questions of another's."""
+    recipe: str
+    runs: Runs
+    enter: Callable[[str, Model, str], list[Entrant]]
+    """(run, model, version) -> who competes."""
+    sources: Callable[[Path, Card], list[Source]]
+    start: str = ""
+    """Run of "fusion" that its runs begin with."""
+
+
+ONE, SAME = "target date", "austria and NAIP"
+
+PARTS: Mapping[str, Part] = {
+    "fusion": Part("fusion", "fusion.yaml", FUSION, mean_and_placebo, dated),
+    "simulated": Part("simulated", "transfer.yaml", SIMULATED, mean, real),
+    "samplers": Part("samplers", "samplers.yaml", SAMPLERS, samples, few, start=ONE),
+    "alsat2b": Part("alsat2b", "alsat2b.yaml", ALSAT, mean, alsat),
+    "frames": Part("fusion", "fusion.yaml", {ONE: FUSION[ONE]}, fewer_frames, dated),
+    "sensor": Part("simulated", "transfer.yaml", {SAME: SIMULATED[SAME]}, sensors, real),
+}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from conftest import BANDS, landscape, make_card, make_model, make_series, veget
 from sitsr.datasets import LANDSAT, Pair, Task, landsat_pairs, read_landsat
 from sitsr.datasets.landsat import SIGMA, clear_of
 from sitsr.evaluation.alignment import prepare
-from sitsr.evaluation.entrants import baselines, competitor, model_systems, oracles
+from sitsr.evaluation.entrants import baselines, competitor, model_systems, one_date, oracles
 from sitsr.evaluation.scoring import deterministic, score
 from sitsr.evaluation.suites import sources_in
 from sitsr.radiometry import by_area, degrade
@@ -253,7 +253,7 @@ def test_a_model_of_another_scale_answers_on_the_grid_of_the_task() -> None:
     model = make_model(scale=4)
     entrants = [
         each
-        for each in model_systems(model, "w", 2)
+        for each in (one_date(model, "w"), *model_systems(model, "w", 2))
         if not each.name.endswith(("4 steps", "32 steps"))
     ]
     own = [

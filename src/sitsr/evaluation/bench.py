@@ -26,6 +26,7 @@ from sitsr.evaluation.entrants import (
     competitor,
     controls,
     model_systems,
+    one_date,
     oracles,
     roles,
     version_of,
@@ -137,11 +138,11 @@ def entered(
     plan: Plan, model: Model, weights: str, sources: Sequence[Source], load: Load
 ) -> list[Entrant]:
     """Everybody who competes, in the order of the tables."""
-    own = model_systems(model, weights, plan.members)
+    own = [one_date(model, weights), *model_systems(model, weights, plan.members)]
     foreign: list[Entrant] = []
+    scored = {source.site for source in sources}
     for text in plan.outside:
         if is_rival(text):
-            scored = {source.site for source in sources}
             foreign += rival(text, plan.members, scored, plan.device)
         else:
             name, system, version = outside(text, model.card.scale, model.card.bands)

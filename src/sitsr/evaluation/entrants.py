@@ -34,6 +34,10 @@ STEPS = (1, 2, 4, 32)
 """Network calls a sample that are compared."""
 
 
+Tamper = Callable[[Pair, int], Series]
+"""(pair, seed) -> the series that a system is given in place of the pair's own."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entrant:
     """One line of the tables."""
@@ -93,37 +97,48 @@ def model_systems(
     name: str | None = None,
     steps: Sequence[int] = STEPS,
 ) -> list[Entrant]:
-    """A model's mean, its mean from one date alone, and its samples at several numbers of steps.
+    """A model's mean, and its samples at several numbers of steps if it draws any.
 
     weights: a hash of them. name: the model's own if not said.
     """
-    from sitsr.evaluation.costs import mflop_per_pixel
     from sitsr.inference import Settings
 
-    usual = Settings(samples=0)
-    name = name or (model.card.name if model.card.name != "default" else "sitsr")
-
-    def entrant(
-        says: str, run: Callable[[Task, Settings], Estimate], settings: Settings
-    ) -> Entrant:
-        return Entrant(
-            f"{name} {says}",
-            "system",
-            lambda pair, seed: run(pair.task, replace(settings, seed=seed, psf=sensor(pair))),
-            f"{weights} samples={settings.samples} steps={settings.steps}",
-            cost=lambda task: mflop_per_pixel(
-                model,
-                1 if run is one else len(task.series.dates),
-                settings.steps if settings.samples else 0,
-            ),
-        )
-
-    every, one = partial(answer, model), partial(_one_date, model)
-    made = [entrant("one date", one, usual), entrant("mean", every, usual)]
+    name, usual = name or _name(model), Settings(samples=0)
+    made = [_system(model, weights, f"{name} mean", usual)]
     for count in steps if model.samples else ():
         drawing = replace(usual, samples=members, steps=count)
-        made.append(entrant(f"{count} step{'s' * (count > 1)}", every, drawing))
+        made.append(_system(model, weights, f"{name} {count} step{'s' * (count > 1)}", drawing))
     return made
+
+
+def one_date(model: Model, weights: str) -> Entrant:
+    """A model's mean from the image nearest to the target date alone."""
+    from sitsr.inference import Settings
+
+    return _system(model, weights, f"{_name(model)} one date", Settings(samples=0), alone=True)
+
+
+def _name(model: Model) -> str:
+    return model.card.name if model.card.name != "default" else "sitsr"
+
+
+def _system(
+    model: Model, weights: str, name: str, settings: Settings, alone: bool = False
+) -> Entrant:
+    from sitsr.evaluation.costs import mflop_per_pixel
+
+    run = _one_date if alone else answer
+    return Entrant(
+        name,
+        "system",
+        lambda pair, seed: run(model, pair.task, replace(settings, seed=seed, psf=sensor(pair))),
+        f"{weights} samples={settings.samples} steps={settings.steps}",
+        cost=lambda task: mflop_per_pixel(
+            model,
+            1 if alone else len(task.series.dates),
+            settings.steps if settings.samples and settings.steps else 0,
+        ),
+    )
 
 
 def sensor(pair: Pair) -> tuple[float, ...] | None:
@@ -143,19 +158,14 @@ def controls(
     random texture         its mean with texture of the right spectrum in random places
     """
 
-    def tampered(name: str, tamper: Callable[[Pair, int], Series]) -> Entrant:
-        def run(pair: Pair, seed: int) -> Estimate:
-            made = honest.run(replace(pair, series=tamper(pair, seed)), seed)
-            return everywhere(made, pair)
+    def control(name: str, tamper: Tamper) -> Entrant:
+        made = tampered(honest, name, tamper)
+        return replace(made, role="control", made_from=honest.name, enters=_many)
 
-        return replace(
-            honest, name=name, role="control", run=run, made_from=honest.name, enters=_many
-        )
-
-    made = [tampered("dates shuffled", shuffled), tampered("one frame repeated", repeated)]
+    made = [control("dates shuffled", shuffled), control("one frame repeated", repeated)]
     if len({each.site for each in sources}) > 1:
         elsewhere = partial(foreign, sources=sources, load=load)
-        made.append(tampered("frames of another site", elsewhere))
+        made.append(control("frames of another site", elsewhere))
     texture = partial(textured, honest)
     return [
         *made,
@@ -168,6 +178,16 @@ def controls(
             enters=_fine,
         ),
     ]
+
+
+def tampered(honest: Entrant, name: str, tamper: Tamper) -> Entrant:
+    """The same system, given another series in place of the pair's own."""
+
+    def run(pair: Pair, seed: int) -> Estimate:
+        made = honest.run(replace(pair, series=tamper(pair, seed)), seed)
+        return everywhere(made, pair)
+
+    return replace(honest, name=name, run=run)
 
 
 def oracles() -> list[Entrant]:
@@ -297,22 +317,25 @@ def _reference(pair: Pair, seed: int) -> Estimate:
 
 
 def _consistent(pair: Pair, seed: int) -> Estimate:
+    image = np.where(
+        pair.clear, pair.reference, nearest_bicubic(pair.series, pair.target, pair.scale)
+    )
+    return _reference(replace(pair, reference=mended(pair, image, pair.sensor_sigma)), seed)
+
+
+def mended(pair: Pair, image: Floats, sigma: Sequence[float]) -> Floats:
+    """The image made to agree with what a sensor of this blur saw on the target date, if it did."""
     import torch
 
     from sitsr.consistency import project
     from sitsr.evaluation.alignment import observation
 
     seen = observation(pair)
-    image = np.where(
-        pair.clear, pair.reference, nearest_bicubic(pair.series, pair.target, pair.scale)
-    )
     if seen is None:
-        return _reference(replace(pair, reference=image), seed)
+        return image
     lr, clear = (torch.from_numpy(np.ascontiguousarray(part)) for part in seen)
-    mended = project(
-        torch.from_numpy(image[None]), lr[None], clear[None, None].float(), pair.sensor_sigma
-    )
-    return _reference(replace(pair, reference=mended[0].numpy()), seed)
+    made = project(torch.from_numpy(image[None]), lr[None], clear[None, None].float(), tuple(sigma))
+    return np.asarray(made[0].numpy())
 
 
 def _many(pair: Pair) -> bool:

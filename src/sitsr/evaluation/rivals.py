@@ -46,8 +46,7 @@ def rival(text: str, members: int, sites: Collection[str], device: str) -> list[
     steps = _counts(counts, text) if at else (model.steps,)
     if seen := sorted(trained_on(model.card) & set(sites)):
         log.warning("%s was trained on %s, which is scored here", name, ", ".join(seen))
-    systems = model_systems(model, version_of(path), members, name, steps)
-    return [each for each in systems if not each.name.endswith(" one date")]
+    return model_systems(model, version_of(path), members, name, steps)
 
 
 def trained_on(card: Card) -> set[str]:
