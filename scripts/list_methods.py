@@ -5,12 +5,12 @@ python scripts/list_methods.py [docs/methods.md]
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from sitsr.evaluation.costs import listing
+from sitsr.evaluation.rows import written_aside
 from sitsr.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +38,8 @@ def main(page: Path) -> None:
     before, rest = page.read_text().split(START)
     _, after = rest.split(END)
     table = "\n".join(rows())
-    aside = page.with_suffix(".part")
-    aside.write_text(f"{before}{START}\n{table}\n{END}{after}")
-    os.replace(aside, page)
+    with written_aside(page) as aside:
+        aside.write_text(f"{before}{START}\n{table}\n{END}{after}")
 
 
 if __name__ == "__main__":

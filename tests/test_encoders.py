@@ -25,6 +25,9 @@ Frames = tuple[Tensor, Tensor, Tensor]
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "attention": lambda: perturbed(TargetDateEncoder(C, width=8, frame_blocks=1, trunk_blocks=1)),
+    "attention, narrow images": lambda: perturbed(
+        TargetDateEncoder(C, width=8, frame_blocks=1, trunk_blocks=1, frame_width=4)
+    ),
     "mean": MeanOverTime,
 }
 

@@ -119,9 +119,7 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{path}: {_first_fault(error)}") from error
-    trained = {
-        place for each in (recipe.austria, recipe.naip) if each for place in each.places or ()
-    }
+    trained = {place for each in recipe.sources.values() for place in each.places or ()}
     _no_leak(recipe, trained)
     _check_bands(recipe)
     _check_losses(path, recipe)
