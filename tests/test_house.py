@@ -31,7 +31,10 @@ HOUSE: dict[str, set[str]] = {
     "methods": set(),
     "baselines": {"scipy", "torch"},
     "scenes": FILES,
-    "datasets": {"rasterio", "xarray", "scipy", "torch"},
+    "datasets": {
+        *("rasterio", "xarray", "scipy", "torch"),
+        *("pandas", "pyarrow", "py7zr", "requests", "zarr"),
+    },
     "inference": TORCH,
     "training": TORCH | {"lightning", "pydantic", "yaml", "PIL"},
     "report": {"PIL", "matplotlib", "scipy"},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -93,6 +93,10 @@ class Source:
     load: Callable[[], Pair]
     split: str | None = None
     """Of the data set, such as "train"; None where none is named."""
+    bounds: tuple[float, float, float, float] | None = None
+    """West, south, east, north of the ground, degrees (WGS 84); None where it is not known."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the data set says of the ground, such as {"IPCC Class": "Forest"}."""
 
 
 def at_hand(pair: Pair) -> Source:
