@@ -3,7 +3,8 @@
 ``archives`` reads what lies on disk into plain arrays; ``batches`` makes training batches of them,
 by *scale transfer* (a 10 m image degraded to 40 m, to be found again) and by simulation from aerial
 images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on, ``landsat``
-and ``alsat`` those of two sensors or sizes; ``windows`` makes training batches of pairs;
+and ``alsat`` those of two sensors or sizes, ``worldstrat`` those of a public collection of series;
+``windows`` makes training batches of pairs;
 ``exchange`` and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
 """
 
@@ -33,6 +34,7 @@ from sitsr.datasets.pairs import (
 )
 from sitsr.datasets.predictions import read_prediction, write_prediction
 from sitsr.datasets.windows import PairWindows, training_pairs
+from sitsr.datasets.worldstrat import is_worldstrat, read_worldstrat
 
 __all__ = [
     "L2A_BANDS",
@@ -50,6 +52,7 @@ __all__ = [
     "Task",
     "at_hand",
     "export_pairs",
+    "is_worldstrat",
     "landsat_pairs",
     "read_alsat2b",
     "read_austria",
@@ -59,6 +62,7 @@ __all__ = [
     "read_pairs",
     "read_prediction",
     "read_theia",
+    "read_worldstrat",
     "real_pairs",
     "scale_transfer_pairs",
     "training_pairs",
