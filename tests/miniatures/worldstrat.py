@@ -204,8 +204,10 @@ def _write_spot(folder: Path, name: str, place: Place, fine: GeoBox) -> None:
         numbers = np.rint(10_000 * _laid(image, fine, grid, way)).clip(1, 4095).astype(np.uint16)
         _write(folder / f"{name}_{kind}.tiff", numbers, grid, placed=False)
         if kind == "ps":
-            picture = (numbers[:3, ::8, ::8] / 16).clip(0, 255).astype(np.uint8)
-            Image.fromarray(np.moveaxis(picture, 0, -1)).save(folder / f"{name}_rgb.png")
+            picture = (numbers[:3] / 16).clip(0, 255).astype(np.uint8)
+            Image.fromarray(np.moveaxis(picture, 0, -1)).save(
+                folder / f"{name}_rgb.png", compress_level=1
+            )
 
 
 def _write(path: Path, image: npt.NDArray[Any], grid: GeoBox, placed: bool = True) -> None:
@@ -319,12 +321,12 @@ def _black_bars(folder: Path) -> None:
 
 
 def _shifted_reference(folder: Path) -> None:
-    """SPOT's images of Landcover-1062091 lie 24 m too far south and 12 m too far east."""
+    """SPOT's images of Landcover-1062091 lie 12 m too far south and 6 m too far east."""
 
     def move(image: npt.NDArray[Any], step: int) -> None:
         image[:] = np.roll(image, (2 * step, step), (1, 2))
 
-    _on_spot(folder, "Landcover-1062091", {"ps": 8, "pan": 8, "rgbn": 2}, move)
+    _on_spot(folder, "Landcover-1062091", {"ps": 4, "pan": 4, "rgbn": 1}, move)
 
 
 def _on_spot(

@@ -41,6 +41,12 @@ PAN_OF = ("B02", "B03", "B04")
 
 FULL_SCALE = 10_000
 
+CLOUD_MASK = "-CLM.tiff"
+"""0 where there is no cloud, 1 where there is, 255 where nothing is known. It knows no shadow."""
+
+DATA_MASK = "-dataMask.tiff"
+"""1 where there are data."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -79,6 +85,18 @@ class Tile:
     revisits: tuple[Revisit, ...]
     """From the best to the worst."""
     reference: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Raw:
+    """A revisit as its files hold it."""
+
+    image: Floats
+    """[C, h, w] reflectance, 0 where it was not seen."""
+    seen: Booleans
+    clear: Booleans | None
+    """Where its mask says that there is no cloud; None where it has no mask."""
+    grid: GeoBox
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,15 +148,20 @@ def _reference(
     seen = (numbers > 0).any(0)
     image = (numbers / np.float32(FULL_SCALE)).astype(np.float32)
     fine = grid.zoom_out(1 / wish.scale)
+    # The cubic kernel is as wide as the wider of the pixels: from 1.5 m to 2.5 m it lets through
+    # less of what would alias, and more of what would not, than the mean over the new pixel.
     sharp, _, known = onto(fine, image, seen, seen, source)
-    order = [bands.index(band) for band in _sorted(bands)]
-    had = "1.5 m" if wish.target != "rgbn" else "6 m"
+    if not known.any():
+        raise InputError(f"{tile.reference.name} shows nothing of the tile; leave it out")
+    ordered = tuple(sorted(bands))
+    sharp = sharp[[bands.index(band) for band in ordered]]
+    had = "6 m" if wish.target == "rgbn" else "1.5 m"
     notes = [
         f"the {wish.target} reference was resampled once from {had} to {fine.resolution.x:g} m"
     ]
     if any(bars := black_bars(numbers)):
         notes.append(f"masked black bars of the reference: {_sides(bars)} pixels of {had}")
-    return _sorted(bands), sharp[order], known, notes
+    return ordered, sharp, known, notes
 
 
 def _bands_of(path: Path, count: int, target: str) -> tuple[str, ...]:
@@ -150,19 +173,15 @@ def _bands_of(path: Path, count: int, target: str) -> tuple[str, ...]:
     return ("PAN",) if target == "pan" else SPOT_BANDS[:count]
 
 
-def _sorted(bands: tuple[str, ...]) -> tuple[str, ...]:
-    """In the order in which the project always has them."""
-    return tuple(sorted(bands))
-
-
 def black_bars(image: npt.NDArray[np.generic]) -> tuple[int, int, int, int]:
     """How many lines of an image [C, H, W] are 0 all along: above, below, left and right."""
     black = (image == 0).all(0)
     if black.all():
-        return (*black.shape[:1], 0, 0, 0)
+        return len(black), 0, 0, 0
     rows, cols = np.flatnonzero(~black.all(1)), np.flatnonzero(~black.all(0))
+    (above, last), (left, rightmost) = rows[[0, -1]], cols[[0, -1]]
     height, width = black.shape
-    return int(rows[0]), int(height - 1 - rows[-1]), int(cols[0]), int(width - 1 - cols[-1])
+    return int(above), int(height - 1 - last), int(left), int(width - 1 - rightmost)
 
 
 def _sides(bars: tuple[int, int, int, int]) -> str:
@@ -176,7 +195,8 @@ def _sides(bars: tuple[int, int, int, int]) -> str:
 def _series(
     tile: Tile, wish: Wish, grid: GeoBox, bands: tuple[str, ...], after: list[str]
 ) -> Series:
-    frames, notes = _frames(tile, wish, grid)
+    held = _needed(tile, wish, bands)
+    frames, notes = _frames(tile, wish, grid, held)
     if not frames:
         why = "; ".join(notes) or "there is none"
         raise InputError(f"no revisit of {tile.name} can be used ({why}); leave the tile out")
@@ -184,13 +204,13 @@ def _series(
     clear = np.stack([frame.clear for frame in frames])
     if told := _without_mask(frames):
         unmasked = [not frame.masked for frame in frames]
-        clear[unmasked] &= clear_sky(images, LEVELS[wish.level])[unmasked]
+        clear[unmasked] &= clear_sky(images, held)[unmasked]
     if not clear.any():
         raise InputError(
             f"{tile.name} shows no clear ground on any of {len(frames)} dates; leave it out"
         )
     return Series(
-        images=_chosen(images, LEVELS[wish.level], bands),
+        images=_chosen(images, held, bands),
         clear=clear,
         dates=tuple(frame.day for frame in frames),
         bands=bands,
@@ -206,13 +226,24 @@ def _without_mask(frames: Sequence[_Frame]) -> list[str]:
     return [told] if which else []
 
 
+def _needed(tile: Tile, wish: Wish, bands: tuple[str, ...]) -> tuple[str, ...]:
+    """The bands to read: those of the reference, and all where clouds must be found by them."""
+    masked = all(each.beside(CLOUD_MASK).is_file() for each in tile.revisits)
+    return _sources_of(bands) if masked else LEVELS[wish.level]
+
+
+def _sources_of(bands: tuple[str, ...]) -> tuple[str, ...]:
+    return PAN_OF if bands == ("PAN",) else bands
+
+
 def _chosen(images: Floats, held: tuple[str, ...], bands: tuple[str, ...]) -> Floats:
-    pan = bands == ("PAN",)
-    chosen = images[:, [held.index(band) for band in (PAN_OF if pan else bands)]]
-    return np.asarray(chosen.mean(1, keepdims=True), np.float32) if pan else chosen
+    chosen = images[:, [held.index(band) for band in _sources_of(bands)]]
+    return chosen if bands != ("PAN",) else np.asarray(chosen.mean(1, keepdims=True), np.float32)
 
 
-def _frames(tile: Tile, wish: Wish, grid: GeoBox) -> tuple[list[_Frame], list[str]]:
+def _frames(
+    tile: Tile, wish: Wish, grid: GeoBox, held: tuple[str, ...]
+) -> tuple[list[_Frame], list[str]]:
     """The best revisits that can be used, one a day, in order of time; and what was decided."""
     kept: dict[date, _Frame] = {}
     notes = []
@@ -225,26 +256,26 @@ def _frames(tile: Tile, wish: Wish, grid: GeoBox) -> tuple[list[_Frame], list[st
         if day is None:
             notes.append(f"left out revisit {revisit.number}, of which no day is known")
         elif day in kept:
-            notes.append(f"left out {name}, when {kept[day].revisit.number} ranks higher")
-        elif isinstance(got := _frame(revisit, day, tile, wish, grid), str):
+            better = kept[day].revisit.number
+            notes.append(f"left out {name}, a day of which revisit {better} ranks higher")
+        elif isinstance(got := _frame(_read(revisit, wish, held, tile.bounds), grid), str):
             notes.append(f"left out {name}, {got}")
         else:
-            kept[day] = got
+            kept[day] = _Frame(revisit, day, *got)
             if own not in (day, None):
                 notes.append(f"{name} by metadata.csv is of {own} by its own file; kept the former")
     return [kept[day] for day in sorted(kept)], notes
 
 
-def _frame(revisit: Revisit, day: date, tile: Tile, wish: Wish, grid: GeoBox) -> _Frame | str:
-    """A revisit on the series' grid, or why it is of no use."""
-    image, seen, clear, source = _read(revisit, LEVELS[wish.level], tile.bounds)
-    if is_constant(image):
+def _frame(raw: _Raw, grid: GeoBox) -> tuple[Floats, Booleans, bool] | str:
+    """Image, where it is clear and whether a mask said so, on the series' grid; or why not."""
+    if is_constant(raw.image):
         return "all of whose pixels are equal"
-    good = seen if clear is None else seen & clear
-    warped, known, whole = onto(grid, image, seen, good, source)
+    good = raw.seen if raw.clear is None else raw.seen & raw.clear
+    image, known, clear = onto(grid, raw.image, raw.seen, good, raw.grid)
     if not known.any():
         return "which shows nothing of the tile"
-    return _Frame(revisit, day, warped, whole, clear is not None)
+    return image, clear, raw.clear is not None
 
 
 def is_constant(image: Floats) -> bool:
@@ -252,10 +283,8 @@ def is_constant(image: Floats) -> bool:
     return bool((image == image[:, :1, :1]).all())
 
 
-def _read(
-    revisit: Revisit, bands: tuple[str, ...], bounds: Bounds
-) -> tuple[Floats, Booleans, Booleans | None, GeoBox]:
-    """Image [C, h, w], where it was seen, where its cloud mask says clear (None without), grid."""
+def _read(revisit: Revisit, wish: Wish, held: tuple[str, ...], bounds: Bounds) -> _Raw:
+    bands = LEVELS[wish.level]
     with opened_raster(revisit.path) as file:
         if file.count != len(bands):
             raise InputError(
@@ -265,18 +294,18 @@ def _read(
             raise InputError(
                 f"{revisit.path.name} holds {file.dtypes[0]}; wanted reflectance as floats"
             )
-        values, grid = file.read(), place_of(file, bounds)
+        values, grid = file.read([bands.index(band) + 1 for band in held]), place_of(file, bounds)
     seen = np.isfinite(values).all(0) & (values != 0).any(0)
-    held = _mask(revisit.beside("-dataMask.tiff"), (1,), grid, bounds)
-    clear = _mask(revisit.beside("-CLM.tiff"), (0,), grid, bounds)
+    valid = _mask(revisit.beside(DATA_MASK), 1, grid, bounds)
+    clear = _mask(revisit.beside(CLOUD_MASK), 0, grid, bounds)
     image = np.where(seen, values, 0).astype(np.float32)
-    return image, seen if held is None else seen & held, clear, grid
+    return _Raw(image, seen if valid is None else seen & valid, clear, grid)
 
 
-def _mask(path: Path, good: tuple[int, ...], grid: GeoBox, bounds: Bounds) -> Booleans | None:
-    """Where a mask has one of these values, on the grid of its image; None where there is none."""
+def _mask(path: Path, good: int, grid: GeoBox, bounds: Bounds) -> Booleans | None:
+    """Where a mask has this value, on the grid of its image; None where there is no mask."""
     if not path.is_file():
         return None
     with opened_raster(path) as file:
-        layer, place = np.isin(file.read(1), good).astype(np.uint8), place_of(file, bounds)
+        layer, place = (file.read(1) == good).astype(np.uint8), place_of(file, bounds)
     return (layer if place == grid else nearest(layer, place, grid)).astype(bool)

@@ -58,7 +58,7 @@ def read_splits(path: Path) -> list[Row]:
     for line in read_table(path, ("tile", "split")):
         if line["split"] not in _NAMED:
             raise InputError(
-                f"{path.name} puts {line['tile']} into {line['split']!r}; wanted train, val or "
+                f"{path.name} puts {line['tile']!r} into {line['split']!r}; wanted train, val or "
                 "test: get it again"
             )
         tags = known(line, ("IPCC Class", "SMOD", "source"))

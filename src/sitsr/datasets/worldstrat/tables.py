@@ -43,12 +43,11 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            lines = [
-                {name: line[name].strip() for name in line if name is not None} for line in reader
-            ]
+            names = list(reader.fieldnames or ())
+            lines = [{name: line[name].strip() for name in names} for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); get it again") from error
-    if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+    if missing := [name for name in columns if name not in names]:
         raise InputError(f"{path} has no column {', '.join(missing)}; get it again")
     return lines
 
