@@ -263,7 +263,9 @@ def _frames(
         else:
             kept[day] = _Frame(revisit, day, *got)
             if own not in (day, None):
-                notes.append(f"{name} by metadata.csv is of {own} by its own file; kept the former")
+                notes.append(
+                    f"{name} by metadata.csv is of {own} by its own file; the former was kept"
+                )
     return [kept[day] for day in sorted(kept)], notes
 
 
