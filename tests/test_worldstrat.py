@@ -25,6 +25,7 @@ from miniatures.worldstrat import DEFECTS, PLACES, REVISITS, WHOLE, ground, make
 from sitsr.datasets import REAL, Pair, Source, is_worldstrat, read_worldstrat
 from sitsr.datasets.worldstrat import black_bars, is_constant
 from sitsr.datasets.worldstrat.ground import LONGEST, utm_grid
+from sitsr.datasets.worldstrat.pixels import LEVELS
 from sitsr.metrics import best_shift
 from sitsr.radiometry import degrade
 from sitsr.series import InputError
@@ -264,6 +265,17 @@ def test_where_the_cloud_mask_knows_nothing_it_is_not_clear(tmp_path: Path) -> N
     assert not series.clear[series.dates.index(DAYS[0])].any() and series.clear.any()
 
 
+def test_ground_that_no_revisit_shows_is_not_scored(tmp_path: Path) -> None:
+    planted(tmp_path)
+    cloud = low(tmp_path, TOWN, 2, "CLM.tiff")
+    for number in (1, 3, 4):
+        shutil.copy(cloud, low(tmp_path, TOWN, number, "CLM.tiff"))
+    pair = pair_of(tmp_path, TOWN)
+    never = ~pair.series.clear.any(0)
+    assert never.any() and not never.all()
+    np.testing.assert_array_equal(pair.clear, ~never.repeat(SCALE, 0).repeat(SCALE, 1))
+
+
 def test_level_1c_has_its_own_bands(folder: Path) -> None:
     surface, top = (pair_of(folder, TOWN, level=level).series for level in ("L2A", "L1C"))
     assert "L1C" in top.sources[0] and top.bands == surface.bands
@@ -271,7 +283,12 @@ def test_level_1c_has_its_own_bands(folder: Path) -> None:
     np.testing.assert_allclose(top.images[k], 0.9 * surface.images[k] + 0.03, atol=1e-3)
 
 
-def test_the_rule_for_clouds_finds_the_right_bands_of_level_1c(tmp_path: Path) -> None:
+def test_level_1c_has_the_cirrus_band_after_that_of_vapour() -> None:
+    assert LEVELS["L1C"][9:11] == ("B09", "B10") and len(LEVELS["L1C"]) == 13
+    assert tuple(band for band in LEVELS["L1C"] if band != "B10") == LEVELS["L2A"]
+
+
+def test_without_masks_clouds_are_found_at_level_1c_too(tmp_path: Path) -> None:
     planted(tmp_path)
     for path in (tmp_path / "lr_dataset" / TOWN / "L1C").glob("*-CLM.tiff"):
         path.unlink()
@@ -311,17 +328,20 @@ def test_a_pansharpened_image_may_lack_the_infrared(tmp_path: Path) -> None:
     assert np.abs(pair.reference - truth(pair)[1:4])[:, 8:-8, 8:-8].mean() < 0.003
 
 
-def test_what_is_finer_than_the_new_pixels_is_averaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pixels", "least", "most"), [(1, 0, 0.04), (3, 0.8, 1.1)])
+def test_what_is_finer_than_the_new_pixels_is_averaged_and_the_rest_kept(
+    tmp_path: Path, pixels: int, least: float, most: float
+) -> None:
     planted(tmp_path)
 
     def striped(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        image[:] = 2000
-        image[:, :, ::2] = 1000  # a period of 3 m, which 2.5 m cannot show
-        return image
+        bright = np.arange(image.shape[2]) // pixels % 2  # a period of 3 m or of 9 m
+        return np.broadcast_to(1000 + 1000 * bright, image.shape).astype(image.dtype)
 
     rewrite(high(tmp_path, TOWN), striped)
     reference = pair_of(tmp_path, TOWN).reference
-    assert reference.mean() == pytest.approx(0.15, abs=1e-3) and reference.std() < 0.002
+    assert reference.mean() == pytest.approx(0.15, abs=2e-3)
+    assert least <= reference.std() / 0.05 <= most
 
 
 def test_the_smaller_release_is_laid_out_otherwise(tmp_path: Path) -> None:
@@ -594,6 +614,18 @@ def test_days_come_from_the_revisits_own_files_where_the_table_has_none(
     for text in ("[" * 5000, "\udcff", '["2020-01-01"]', '{"datetime": "soon"}', '{"datetime": 7}'):
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
         assert told(pair_of(tmp_path, TOWN), "left out revisit 4, of which no day is known")
+
+
+def test_of_two_lines_of_a_revisit_the_first_counts(tmp_path: Path) -> None:
+    path = planted(tmp_path) / "metadata.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    again = [
+        line.replace(REVISITS[0], "1999-01-01").replace("2021-07-18", "1999-01-02")
+        for line in lines[1:]
+    ]
+    path.write_text("\n".join([*lines, *again]), encoding="utf-8")
+    pair = pair_of(tmp_path, TOWN)
+    assert (list(pair.series.dates), pair.target) == (sorted(DAYS), date(2021, 7, 18))
 
 
 def test_a_tile_without_bounds_or_a_day_is_left_out_by_name(
