@@ -31,6 +31,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/scene.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/loader.py --data $(DATA)
 
 # The lock holds exact versions; it is made by `make lock` from pyproject.toml.

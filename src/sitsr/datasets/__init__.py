@@ -3,8 +3,9 @@
 ``archives`` reads what lies on disk into plain arrays; ``batches`` makes training batches of them,
 by *scale transfer* (a 10 m image degraded to 40 m, to be found again) and by simulation from aerial
 images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on, ``landsat``
-and ``alsat`` those of two sensors or sizes, ``worldstrat`` those of a public collection of series;
-``windows`` makes training batches of pairs;
+and ``alsat`` those of two sensors or sizes, ``worldstrat`` and others those of public collections;
+``windows`` makes training batches of pairs, in memory or looked at where they lie (``views``);
+``splits`` keeps testing apart from training; ``store`` is what much data is trained on from;
 ``exchange`` and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
 """
 
@@ -33,6 +34,8 @@ from sitsr.datasets.pairs import (
     scale_transfer_pairs,
 )
 from sitsr.datasets.predictions import read_prediction, write_prediction
+from sitsr.datasets.splits import Grouped, split_by_area, without_leaks
+from sitsr.datasets.store import is_store, read_store, write_store
 from sitsr.datasets.windows import PairWindows, training_pairs
 from sitsr.datasets.worldstrat import is_worldstrat, read_worldstrat
 
@@ -45,6 +48,7 @@ __all__ = [
     "Archive",
     "Batch",
     "Batches",
+    "Grouped",
     "Mixture",
     "Pair",
     "PairWindows",
@@ -52,6 +56,7 @@ __all__ = [
     "Task",
     "at_hand",
     "export_pairs",
+    "is_store",
     "is_worldstrat",
     "landsat_pairs",
     "read_alsat2b",
@@ -61,10 +66,14 @@ __all__ = [
     "read_naip",
     "read_pairs",
     "read_prediction",
+    "read_store",
     "read_theia",
     "read_worldstrat",
     "real_pairs",
     "scale_transfer_pairs",
+    "split_by_area",
     "training_pairs",
+    "without_leaks",
     "write_prediction",
+    "write_store",
 ]

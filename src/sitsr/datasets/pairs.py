@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
@@ -17,6 +18,9 @@ from sitsr.consistency import SENTINEL2_SIGMA, observe
 from sitsr.datasets.archives import BANDS, L2A_BANDS, Archive
 from sitsr.datasets.batches import blocks_all
 from sitsr.series import Booleans, Floats, InputError, Series
+
+if TYPE_CHECKING:
+    from sitsr.datasets.views import View
 
 SIGMA = tuple(SENTINEL2_SIGMA[band] for band in BANDS)
 
@@ -95,6 +99,8 @@ class Source:
     """Of the data set, such as "train"; None where none is named."""
     bounds: tuple[float, float, float, float] | None = None
     """West, south, east, north of the ground, degrees (WGS 84); None where it is not known."""
+    look: Callable[[], View] | None = None
+    """Opens the pair to be read window by window where it lies; None: it has to be read whole."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the data set says of the ground, such as {"IPCC Class": "Forest"}."""
 

@@ -11,11 +11,13 @@ import torch
 from sitsr.datasets.archives import BANDS
 from sitsr.datasets.batches import Batch, Mixture, chosen_frames, clouded, stacked, turned
 from sitsr.datasets.exchange import read_pairs
-from sitsr.datasets.pairs import Pair, Source
+from sitsr.datasets.pairs import Source
+from sitsr.datasets.store import is_store, read_store
+from sitsr.datasets.views import InMemory, View, days_from
 from sitsr.series import InputError, phase_of_year
 
 KEPT = 256
-"""Pairs that are held in memory; others are read again when they are drawn."""
+"""Views that are held, in memory where they have to be; others are made again when drawn."""
 
 
 class PairWindows:
@@ -36,74 +38,76 @@ class PairWindows:
             raise InputError(f"side is {side}; wanted a multiple of the scale, {scale}")
         self.pairs, self.mixture, self.side = list(pairs), mixture, side // scale
         self.scale, self.bands = scale, tuple(bands)
-        self._kept: dict[int, Pair] = {}
+        self._kept: dict[int, View] = {}
 
     @property
     def held(self) -> Iterator[object]:
-        """Everything of every pair but where its files lie; each is read, and so checked."""
+        """Everything of every pair but where its files lie; each is looked at, and so checked."""
         for source in self.pairs:
-            pair = self._checked(source.load())
-            told = (pair.site, pair.patch, pair.target, pair.scale, pair.series.dates)
-            yield (*told, pair.series.images, pair.series.clear, pair.reference, pair.clear)
+            yield self._checked(view_of(source)).held
 
     def __call__(self, chance: np.random.Generator, times: int, count: int) -> Batch:
         """A batch of count windows, of as many images as the longest of their series at most."""
-        drawn = [self._pair(int(chance.integers(len(self.pairs)))) for _ in range(count)]
-        times = min(times, max(len(pair.series.dates) for pair in drawn))
-        return stacked([self._window(pair, chance, times) for pair in drawn])
+        drawn = [self._view(int(chance.integers(len(self.pairs)))) for _ in range(count)]
+        times = min(times, max(len(view.dates) for view in drawn))
+        return stacked([self._window(view, chance, times) for view in drawn])
 
-    def _pair(self, number: int) -> Pair:
+    def _view(self, number: int) -> View:
         if number not in self._kept:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._checked(self.pairs[number].load())
+            self._kept[number] = self._checked(view_of(self.pairs[number]))
         return self._kept[number]
 
-    def _checked(self, pair: Pair) -> Pair:
-        """The pair in the bands that are learnt."""
-        if pair.scale != self.scale or pair.at_sensor:
-            found = "on the grid of its series" if pair.at_sensor else f"of scale {pair.scale}"
+    def _checked(self, view: View) -> View:
+        """The view in the bands that are learnt."""
+        if view.scale != self.scale or view.at_sensor:
+            found = "on the grid of its series" if view.at_sensor else f"of scale {view.scale}"
             raise InputError(
-                f"{pair.site}, {pair.patch} has a reference {found}; wanted scale {self.scale}: "
+                f"{view.name} has a reference {found}; wanted scale {self.scale}: "
                 "leave it out, or set another scale"
             )
-        rows, cols = pair.series.clear.shape[1:]
+        rows, cols = view.shape
         if min(rows, cols) < self.side:
             raise InputError(
-                f"{pair.site}, {pair.patch} is {rows} × {cols} pixels; wanted at least "
+                f"{view.name} is {rows} × {cols} pixels; wanted at least "
                 f"{self.side} × {self.side}: set a smaller side"
             )
-        return pair.select(self.bands)
+        return view.select(self.bands)
 
-    def _window(self, pair: Pair, chance: np.random.Generator, times: int) -> Batch:
+    def _window(self, view: View, chance: np.random.Generator, times: int) -> Batch:
         """One example, without the batch axis."""
-        series, side, scale = pair.series, self.side, self.scale
-        top, left = (int(chance.integers(n - side + 1)) for n in series.clear.shape[1:])
-        coarse = np.s_[..., top : top + side, left : left + side]
-        fine = np.s_[..., scale * top : scale * (top + side), scale * left : scale * (left + side)]
-        days = series.days_from(pair.target)
-        own = series.dates.index(pair.target) if pair.target in series.dates else None
+        top, left = (int(chance.integers(n - self.side + 1)) for n in view.shape)
+        days = days_from(view)
+        own = view.dates.index(view.target) if view.target in view.dates else None
         chosen = chosen_frames(days, own, times, self.mixture.held_out, chance)
         turn = turned(chance)
-        hr, known = turn(pair.reference[fine]), turn(pair.clear[fine])
-        clear = clouded(turn(series.clear[chosen][coarse]), self.mixture, chance)
+        seen = view.read(chosen, slice(top, top + self.side), slice(left, left + self.side))
+        hr = turn(seen.reference)
+        clear = clouded(turn(seen.clear), self.mixture, chance)
         return Batch(
-            torch.from_numpy(turn(series.images[chosen][coarse])),
+            torch.from_numpy(turn(seen.images)),
             torch.from_numpy(clear),
             torch.from_numpy(days[chosen]),
             torch.from_numpy(hr),
-            torch.from_numpy(np.broadcast_to(known, hr.shape).astype(np.float32)),
-            torch.tensor(phase_of_year(pair.target), dtype=torch.float32),
+            torch.from_numpy(np.broadcast_to(turn(seen.known), hr.shape).astype(np.float32)),
+            torch.tensor(phase_of_year(view.target), dtype=torch.float32),
         )
 
 
+def view_of(source: Source) -> View:
+    """A source looked at where it lies if it can be, else read whole."""
+    return InMemory(source.load()) if source.look is None else source.look()
+
+
 def training_pairs(folder: Path, sites: Sequence[str] | None = None) -> list[Source]:
-    """The pairs on disk (docs/pairs.md) that may be trained on, of these sites or of all.
+    """The pairs of a store, or on disk (docs/pairs.md), that may be trained on, of these sites.
 
     Those of the split "train", and those that name no split. InputError where there are none, or
     none of a site.
     """
-    may = [each for each in read_pairs(folder) if each.split in (None, "train")]
+    there = read_store(folder) if is_store(folder) else read_pairs(folder)
+    may = [each for each in there if each.split in (None, "train")]
     if not may:
         raise InputError(
             f"{folder} holds only pairs that are set apart for other splits; "
