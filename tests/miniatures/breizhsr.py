@@ -144,9 +144,9 @@ def _patch(
         west = None
         if {"an image begins a pixel off", "an image lies between pixels"} & defects:
             west = x
-        if "an image begins a pixel off" in defects and k == 1:
+        if "an image begins a pixel off" in defects and k == 2:
             west, dn = x + 10, dn[..., 1:]
-        if "an image lies between pixels" in defects and k == 1:
+        if "an image lies between pixels" in defects and k == 2:
             west = x + 4
         _write(folder / path, dn, west)
     if "one image under two dates" in defects:
