@@ -51,6 +51,9 @@ NODATA = -10_000
 FINE = 5
 """Metres of a pixel of VENµS, as published."""
 
+MOST = 100_000
+"""Patches that a tensor may hold; all sites together have 132 955."""
+
 SIGMA = 0.5
 """Point-spread function of Sentinel-2 in pixels of 10 m and of 20 m alike: its bands were asked to
 pass 0.15 to 0.30 at Nyquist, and this is 0.29. The data set states none."""
@@ -158,8 +161,8 @@ def _of_tensors(index: Path, row: dict[str, str], group: _Group) -> Iterator[_Pa
         _told(index, row, f"tensor_{side:02d}m_{group.name}") for side in (group.side, FINE)
     )
     site, count = _told(index, row, "vns_site"), _told(index, row, "nb_patches")
-    if not count.isdecimal():
-        raise InputError(f'{index} has the nb_patches "{count}"; wanted a whole number')
+    if not count.isdecimal() or int(count) > MOST:
+        raise InputError(f'{index} has the nb_patches "{count}"; wanted a number up to {MOST}')
     day = _date(index, _told(index, row, "date"))
     stem = Path(coarse).stem.removesuffix(f"_{group.side:02d}m_{group.name}")
     paths = within(index.parent, coarse), within(index.parent, fine)
