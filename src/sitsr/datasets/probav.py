@@ -86,8 +86,8 @@ def read_probav(folder: Path, split: str | None = None) -> list[Source]:
     ]
     if not sources:
         raise InputError(
-            f"{folder} has no {split or ''} set with an HR.png; the test sets were published "
-            "without: choose train"
+            f"{folder} has no set with an HR.png{f' in {split}' if split else ''}; the test sets "
+            "were published without: choose train"
         )
     return sources
 
@@ -129,7 +129,7 @@ def _pair(folder: Path) -> Pair:
             raise InputError(f"{folder}: {found} pixels; wanted {sought} for {name}: get it again")
     digits = re.sub(r"\D", "", folder.name) or "0"
     series = Series(
-        images=np.stack([_reflectance(image, seen) for image, seen, _ in shown])[:, None],
+        images=np.stack([image for image, _, _ in shown])[:, None] / np.float32(MOST),
         clear=np.stack([seen for _, seen, _ in shown]),
         dates=tuple(DAY + timedelta(days=k) for k in range(len(shown))),
         bands=(BANDS[folder.parent.name],),
@@ -138,11 +138,7 @@ def _pair(folder: Path) -> Pair:
         history=("The dates are made up: the clearest image first, a day between them.",),
     )
     task = (series, DAY, SCALE, folder.name, folder.parent.name, PUBLISHED)
-    return Pair(*task, _reflectance(reference, clear)[None], clear, (SIGMA,))
-
-
-def _reflectance(numbers: Raw, seen: Raw) -> Raw:
-    return np.where(seen, numbers / np.float32(MOST), 0).astype(np.float32)
+    return Pair(*task, reference[None] / np.float32(MOST), clear, (SIGMA,))
 
 
 def _images(folder: Path) -> Iterator[tuple[Raw, Raw, str]]:
