@@ -103,16 +103,8 @@ def _masks(folder: Path, scene: str, defects: frozenset[str]) -> None:
 
 def _jp2(path: Path, image: npt.NDArray[Any], side: int | None, west: float) -> None:
     """Lossless, with or without its ground."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_plain(path.with_suffix(".tif"), image)
-    with rasterio.open(path.with_suffix(".tif"), "r+") as file:
-        if side:
-            file.crs = "EPSG:32631"
-            file.transform = rasterio.Affine(side, 0, west, 0, -side, 5_600_000)
-    with rasterio.open(path.with_suffix(".tif")) as file:
-        profile = {**file.profile, "driver": "JP2OpenJPEG", "quality": 100, "reversible": "YES"}
-    for key in ("tiled", "interleave", "blockxsize", "blockysize", "compress"):
-        profile.pop(key, None)
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(image)
-    path.with_suffix(".tif").unlink()
+    place: dict[str, Any] = {}
+    if side:
+        transform = rasterio.Affine(side, 0, west, 0, -side, 5_600_000)
+        place = {"crs": "EPSG:32631", "transform": transform}
+    write_plain(path, image, "JP2OpenJPEG", **place, quality=100, reversible="YES")

@@ -44,14 +44,14 @@ def coarse(image: Floats, scale: int) -> Floats:
     return degrade(image, scale, (0.5,) * len(image))
 
 
-def write_plain(path: Path, image: npt.NDArray[Any], driver: str = "GTiff") -> None:
-    """[C, H, W] as it is, in a file that says not where it lies."""
+def write_plain(path: Path, image: npt.NDArray[Any], driver: str = "GTiff", **more: Any) -> None:
+    """[C, H, W] as it is, in a file that says not where it lies unless it is told."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count, height, width = image.shape
     profile = {"count": count, "height": height, "width": width, "dtype": image.dtype}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver=driver, **profile) as file:
+        with rasterio.open(path, "w", driver=driver, **profile, **more) as file:
             file.write(image)
 
 

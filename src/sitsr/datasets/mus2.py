@@ -35,7 +35,7 @@ from sitsr.datasets.rasters import check_ground, grid_of, opened
 from sitsr.scenes.parse import BASELINE, find_date, offset_of_baseline
 from sitsr.scenes.plan import usable
 from sitsr.scenes.units import where_seen
-from sitsr.series import Booleans, Floats, InputError, Series
+from sitsr.series import Booleans, InputError, Series
 
 SCALE = 3
 
@@ -120,8 +120,9 @@ def _pair(scene: Path, number: int, masks: Path | None, bands: tuple[str, ...]) 
     fine = tuple(SCALE * n for n in series.grid.shape)
     numbers = np.stack([_reference(scene, band, fine) for band in bands])
     clear = where_seen(numbers, None)
-    for band in bands if masks else ():
-        clear &= _band(_mask(masks, scene, band), fine) == 0
+    if masks is not None:
+        for band in bands:
+            clear &= _band(_mask(masks, scene, band), fine) == 0
     # WorldView-2 may have passed years before or after: ask for the nearest time that was seen.
     first, last = series.dates[0], series.dates[-1]
     target = min(max(_moment(scene) or last, first), last)
@@ -151,7 +152,7 @@ def _series(scene: Path, number: int, bands: tuple[str, ...]) -> Series:
         clear=np.stack(clear),
         dates=tuple(files),
         bands=bands,
-        grid=grid if known else made_up_grid(grid.shape, 10, number),
+        grid=grid if known else made_up_grid((grid.height, grid.width), 10, number),
         sources=tuple(", ".join(map(str, paths)) for paths in files.values()),
         history=() if known else ("The ground is made up: the files do not say where it lies.",),
     )

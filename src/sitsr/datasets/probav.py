@@ -35,7 +35,7 @@ import numpy.typing as npt
 from sitsr.datasets.pairs import PUBLISHED, Pair, Source
 from sitsr.datasets.places import made_up_grid
 from sitsr.datasets.rasters import opened
-from sitsr.series import InputError, Series
+from sitsr.series import Floats, InputError, Series
 
 SCALE = 3
 
@@ -129,7 +129,7 @@ def _pair(folder: Path) -> Pair:
             raise InputError(f"{folder}: {found} pixels; wanted {sought} for {name}: get it again")
     digits = re.sub(r"\D", "", folder.name) or "0"
     series = Series(
-        images=np.stack([image for image, _, _ in shown])[:, None] / np.float32(MOST),
+        images=np.stack([_reflectance(image) for image, _, _ in shown])[:, None],
         clear=np.stack([seen for _, seen, _ in shown]),
         dates=tuple(DAY + timedelta(days=k) for k in range(len(shown))),
         bands=(BANDS[folder.parent.name],),
@@ -138,7 +138,11 @@ def _pair(folder: Path) -> Pair:
         history=("The dates are made up: the clearest image first, a day between them.",),
     )
     task = (series, DAY, SCALE, folder.name, folder.parent.name, PUBLISHED)
-    return Pair(*task, reference[None] / np.float32(MOST), clear, (SIGMA,))
+    return Pair(*task, _reflectance(reference)[None], clear, (SIGMA,))
+
+
+def _reflectance(numbers: Raw) -> Floats:
+    return np.asarray(numbers / np.float32(MOST), np.float32)
 
 
 def _images(folder: Path) -> Iterator[tuple[Raw, Raw, str]]:
