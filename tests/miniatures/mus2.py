@@ -16,6 +16,8 @@ PARTNERS = {"b2": ("B02", 1), "b3": ("B03", 2), "b4": ("B04", 4), "b8": ("B08", 
 SCENES = ("0_31UFT_18SEP051050-2AS_R1C1-052", "0_31UFT_10JUL291103-2AS_R2C3-052")
 SENSED = ("20180825T105031", "20180701T105031", "20181004T105029", "20180716T105029")
 """In an order that is not that of time."""
+SHOWN = (3, 1, 2, 0)
+"""The clear day of the bundled series that each shows; WorldView-2 shows the last."""
 CLOUD = 1
 """Number of the date that is clouded in its upper left part."""
 
@@ -78,7 +80,7 @@ def _date(
     side = None if "nothing says where it lies" in defects else 10
     whole = (SCALE * ROWS, SCALE * COLS)
     for b, (band, _) in PARTNERS.items():
-        image = coarse(fine(k, (band,), whole, corner), SCALE)
+        image = coarse(fine(SHOWN[k], (band,), whole, corner), SCALE)
         added = 1000 if "a later baseline" in defects else 0
         dn = np.round(10_000 * image + added).astype(np.uint16)
         if "rows and columns are swapped" in defects:

@@ -128,9 +128,10 @@ def _schema() -> Any:
         **dict.fromkeys(("name", "spot", "split"), pa.string()),
         **dict.fromkeys(("x", "y"), pa.float64()),
         "target": pa.date32(),
-        "keys": pa.list_(pa.int32()),
-        "paths": pa.list_(pa.string()),
-        "dates": pa.list_(pa.date32()),
+        # Parquet calls what a list holds its elements, and gives them back by that name.
+        "keys": pa.list_(pa.field("element", pa.int32())),
+        "paths": pa.list_(pa.field("element", pa.string())),
+        "dates": pa.list_(pa.field("element", pa.date32())),
     }
     return pa.schema([(field.name, of[field.name]) for field in fields(Row)], metadata=FORM)
 

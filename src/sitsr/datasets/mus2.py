@@ -119,7 +119,8 @@ def _pair(scene: Path, number: int, masks: Path | None, bands: tuple[str, ...]) 
     series = _series(scene, number, bands)
     fine = tuple(SCALE * n for n in series.grid.shape)
     numbers = np.stack([_reference(scene, band, fine) for band in bands])
-    clear = where_seen(numbers, None)
+    # Zero is the darkest pixel here, for every band was stretched: only masks say what is unknown.
+    clear = np.ones(fine, bool)
     if masks is not None:
         for band in bands:
             clear &= _band(_mask(masks, scene, band), fine) == 0

@@ -70,8 +70,8 @@ def read_pickled_table(path: Path) -> pd.DataFrame:
         ) from None
     except Exception as error:
         # A pickle that is cut short or made up fails in as many ways as there are objects.
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path} is no pickled table ({told[:200]}); get it again") from error
+        told = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise InputError(f"{path} is no pickled table ({told}); get it again") from error
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{path} holds a {type(table).__name__}; wanted a pandas DataFrame")
     return table
