@@ -109,13 +109,13 @@ def test_what_is_asked_wrongly_is_named(make: Make, tmp_path: Path) -> None:
     folder = make()
     with pytest.raises(InputError, match="validation is not a split of PROBA-V; choose from train"):
         read_probav(folder, "validation")
-    with pytest.raises(InputError, match="has no set with an HR.png in test; .* without: choose"):
+    with pytest.raises(InputError, match=r"no set with an HR\.png in test; .* without: choose"):
         read_probav(folder, "test")
-    with pytest.raises(InputError, match=r"has no set with an HR.png; "):
+    with pytest.raises(InputError, match=r"has no set with an HR\.png; "):
         read_probav(make("no references", at="kept"))
     for path in (folder / "train/RED/imgset0012").glob("LR*"):
         path.unlink()
-    with pytest.raises(InputError, match="has no LR000.png and so on"):
+    with pytest.raises(InputError, match=r"has no LR000\.png and so on"):
         first(folder)
     (folder / "norm.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"norm\.csv cannot be read"):
