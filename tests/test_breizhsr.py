@@ -212,7 +212,7 @@ def test_one_bad_patch_is_refused_and_the_others_are_read(make: Make, defect: st
 
 
 def test_what_is_asked_wrongly_is_named(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not BreizhSR: it should hold dataset_train.pkl"):
+    with pytest.raises(InputError, match="is not BreizhSR: it should hold dataset_train"):
         read_breizhsr(tmp_path)
     folder = make()
     with pytest.raises(InputError, match="val is not a split of BreizhSR; choose from train, vali"):

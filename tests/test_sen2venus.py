@@ -41,6 +41,10 @@ def test_every_patch_of_every_site_is_listed_without_a_split(make: Make) -> None
     assert sites == [SECOND] * 3 + [FIRST] * 2 * COUNT
     assert len({(each.site, each.patch) for each in sources}) == len(sources)
     assert {(each.kind, each.split) for each in sources} == {(PUBLISHED, None)}
+    assert [sources[k].patch for k in (0, 3)] == [
+        "ARM_0_2019-07-21_31TGK",
+        "FR-LQ1_31TGK_2019-07-21 0",
+    ]
 
 
 def test_a_site_alone_is_a_data_set_too(make: Make) -> None:
@@ -111,7 +115,7 @@ def test_patches_after_one_another_open_their_tensor_once(
 
 
 REFUSED_WHEN_LISTED = {
-    "a path leads outside": r'"\.\./ARM_b2b3b4b8_05m\.zip/.*lies outside that folder',
+    "a path leads outside": r'"\.\./ARM_\S+_b2b3b4b8_05m\.zip/.*lies outside that folder',
     "a path of a tensor leads outside": r'"\.\./FR-LQ1_.*\.pt", .*lies outside that folder',
     "a row without a path": r"index\.csv has a row without b2b3b4b8_10m",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import struct
 import zipfile
@@ -144,31 +145,34 @@ def _second(folder: Path, defects: frozenset[str]) -> None:
         for group, (side, bands) in GROUPS.items():
             for at in (5, side):
                 dn = _patch(number, group, defects)[at]
-                name = f"{SECOND}_{number}_{DAYS[0]}_T{TILE}_{group}_{at:02d}m.tif"
+                kind = f"{group}_{at:02d}m"
+                archive = f"{SECOND}_{DAYS[0]}_{TILE}_{kind}"
+                inside = f"{group}/{at:02d}m/{SECOND}_{number}_{DAYS[0]}_{TILE}_{kind}.tif"
                 transform = Affine(at, 0, WEST + 5 * FINE[1] * number, 0, -at, NORTH)
                 place = GeoBox(dn.shape[1:], transform, f"EPSG:{EPSG}")
-                write_image(folder / name, dn, place, bands)
-                row.append(f"{SECOND}_{group}_{at:02d}m.zip/{name}")
+                path = folder / archive / inside
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(path, dn, place, bands)
+                packed = "" if "unpacked archives" in defects else ".zip"
+                row.append(f"{archive}{packed}/{inside}")
         rows.append(row)
-    archives = {path.split("/")[0] for row in rows for path in row}
-    if "unpacked archives" in defects:
-        rows = [[path.split("/")[1] for path in row] for row in rows]
-    else:
-        for archive in archives:
-            _archive(folder / archive)
+    if "unpacked archives" not in defects:
+        for unpacked in sorted(path for path in folder.iterdir() if path.is_dir()):
+            _archive(unpacked)
             if "an archive is cut short" in defects:
-                cut_short(folder / archive)
+                cut_short(unpacked.with_suffix(".zip"))
     if "a path leads outside" in defects:
         rows[1][0] = "../" + rows[1][0]
     if "a row without a path" in defects:
         rows[1] = [""] * len(rows[1])
-    lines = ["\t".join(row) for row in (columns, *rows)]
+    lines = ["\t".join(["", *columns])]
+    lines += ["\t".join([str(number), *row]) for number, row in enumerate(rows)]
     (folder / "index.csv").write_text("\n".join(lines) + "\n")
 
 
-def _archive(path: Path) -> None:
-    """Put the files of an archive into it."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(path.parent.glob(f"*{path.stem.removeprefix(SECOND)}.tif")):
-            archive.write(file, file.name)
-            file.unlink()
+def _archive(folder: Path) -> None:
+    """Put a folder into an archive of its name."""
+    with zipfile.ZipFile(folder.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*.tif")):
+            archive.write(file, file.relative_to(folder))
+    shutil.rmtree(folder)

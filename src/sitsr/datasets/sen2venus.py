@@ -12,8 +12,8 @@ The first version keeps all patches of a date in one tensor (int16, reflectance 
 the second has a GeoTIFF a patch, in archives that are read as they are:
 
     SITE/index.csv                                TAB, a row a patch; b2b3b4b8_10m, b2b3b4b8_05m,
-                                                  b5b6b7b8a_20m, b5b6b7b8a_05m: paths like
-                                                  ARCHIVE.zip/FILE.tif in the folder of the site
+                                                  b5b6b7b8a_20m, b5b6b7b8a_05m: paths such as
+        SITE_DATE_TILE_b2b3b4b8_10m.zip/b2b3b4b8/10m/SITE_NUMBER_DATE_TILE_b2b3b4b8_10m.tif
 
 Michel et al. 2022, "SEN2VENµS, a dataset for the training of Sentinel-2 super-resolution
 algorithms" (doi 10.3390/data7070096). Its makers registered VENµS to Sentinel-2 and fitted its
@@ -145,14 +145,14 @@ def _head(path: Path) -> str:
 def _patches(index: Path, group: _Group) -> Iterator[_Patch]:
     try:
         with index.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
+            rows = list(csv.DictReader(file, delimiter="\t", skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{index} cannot be read ({error}); get it again") from error
-    for number, row in enumerate(rows):
+    for row in rows:
         if "nb_patches" in row:
             yield from _of_tensors(index, row, group)
         else:
-            yield _of_files(index, row, group, number)
+            yield _of_files(index, row, group)
 
 
 def _of_tensors(index: Path, row: dict[str, str], group: _Group) -> Iterator[_Patch]:
@@ -170,13 +170,12 @@ def _of_tensors(index: Path, row: dict[str, str], group: _Group) -> Iterator[_Pa
         yield _Patch(site, f"{stem} {place}", day, *paths, place, int(count))
 
 
-def _of_files(index: Path, row: dict[str, str], group: _Group, number: int) -> _Patch:
+def _of_files(index: Path, row: dict[str, str], group: _Group) -> _Patch:
     """A row of the second version: one patch."""
     coarse, fine = (_told(index, row, f"{group.name}_{side:02d}m") for side in (group.side, FINE))
-    site = index.parent.resolve().name
-    day = _date(index, row.get("date") or Path(coarse).name)
     paths = within(index.parent, coarse), within(index.parent, fine)
-    return _Patch(site, f"{day} {number}", day, *paths)
+    name = paths[0].stem.removesuffix(f"_{group.name}_{group.side:02d}m")
+    return _Patch(index.parent.resolve().name, name, _date(index, name), *paths)
 
 
 def _told(index: Path, row: dict[str, str], column: str) -> str:
