@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from miniatures.breizhsr import (
 from miniatures.scenery import coarse, fine
 from sitsr.datasets import REAL, Source, is_breizhsr, read_breizhsr
 from sitsr.datasets.breizhsr import CELL
-from sitsr.datasets.breizhsr_tables import read_rows
+from sitsr.datasets.breizhsr_tables import _write, read_rows
 from sitsr.evaluation.alignment import prepare
 from sitsr.series import InputError
 
@@ -163,6 +164,8 @@ def test_a_parquet_of_somebody_elses_is_not_believed(make: Make) -> None:
     beside.write_bytes(b"PAR1 not ours")
     rows = read_rows(table)
     assert [row.split for row in rows] == ["train", "val"] and read_rows(table) == rows
+    _write(beside, [replace(rows[0], x=float("nan")), rows[1]])
+    assert read_rows(table) == rows
 
 
 def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(

@@ -142,7 +142,11 @@ def _read(path: Path) -> list[Row]:
     table = pq.read_table(path)
     if not table.schema.equals(_schema(), check_metadata=True):
         raise InputError(f"{path} was not written here")
-    return [_unlisted(row) for row in table.to_pylist()]
+    rows = [_unlisted(row) for row in table.to_pylist()]
+    whole = (math.isfinite(row.x + row.y) and None not in (row.name, row.target) for row in rows)
+    if not all(whole) or any(None in (*r.keys, *r.paths, *r.dates, r.spot) for r in rows):
+        raise InputError(f"{path} has gaps")
+    return rows
 
 
 def _unlisted(row: dict[str, Any]) -> Row:
