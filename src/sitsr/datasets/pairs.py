@@ -99,10 +99,10 @@ class Source:
     """Of the data set, such as "train"; None where none is named."""
     bounds: tuple[float, float, float, float] | None = None
     """West, south, east, north of the ground, degrees (WGS 84); None where it is not known."""
-    look: Callable[[], View] | None = None
-    """Opens the pair to be read window by window where it lies; None: it has to be read whole."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the data set says of the ground, such as {"IPCC Class": "Forest"}."""
+    look: Callable[[], View] | None = None
+    """Opens the pair to be read window by window where it lies; None: it has to be read whole."""
 
 
 def at_hand(pair: Pair) -> Source:
