@@ -4,9 +4,10 @@
 by *scale transfer* (a 10 m image degraded to 40 m, to be found again) and by simulation from aerial
 images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on, ``landsat``
 and ``alsat`` those of two sensors or sizes; ``worldstrat``, ``breizhsr``, ``sen2venus``, ``probav``
-and ``mus2`` read public sets as they are published (docs/datasets); ``windows`` makes training
-batches of pairs, in memory or looked at where they lie (``views``); ``splits`` keeps testing apart
-from training; ``store`` is what much data is trained on from;
+and ``mus2`` read public sets as they are published (docs/datasets); ``registration`` and
+``harmonise`` bring a reference to its series; ``windows`` makes training batches of pairs, in
+memory or looked at where they lie (``views``); ``splits`` keeps testing apart from training;
+``store`` is what much data is trained on from;
 ``exchange`` and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
 """
 
@@ -22,6 +23,7 @@ from sitsr.datasets.archives import (
 from sitsr.datasets.batches import Batch, Batches, Mixture
 from sitsr.datasets.breizhsr import is_breizhsr, read_breizhsr
 from sitsr.datasets.exchange import export_pairs, read_pairs
+from sitsr.datasets.harmonise import HARMONISERS, Fitted, fit_over, harmonised
 from sitsr.datasets.landsat import landsat_pairs, read_landsat
 from sitsr.datasets.mus2 import is_mus2, read_mus2
 from sitsr.datasets.pairs import (
@@ -39,6 +41,13 @@ from sitsr.datasets.pairs import (
 from sitsr.datasets.pickles import read_pickled_table
 from sitsr.datasets.predictions import read_prediction, write_prediction
 from sitsr.datasets.probav import is_probav, read_probav
+from sitsr.datasets.registration import (
+    Shift,
+    registered,
+    registered_dates,
+    shift_of_reference,
+    shifts_of_dates,
+)
 from sitsr.datasets.sen2venus import is_sen2venus, read_sen2venus
 from sitsr.datasets.splits import Grouped, split_by_area, without_leaks
 from sitsr.datasets.store import is_store, read_store, write_store
@@ -46,6 +55,7 @@ from sitsr.datasets.windows import PairWindows, training_pairs
 from sitsr.datasets.worldstrat import is_worldstrat, read_worldstrat
 
 __all__ = [
+    "HARMONISERS",
     "L2A_BANDS",
     "LANDSAT",
     "OTHER_SENSOR",
@@ -54,14 +64,18 @@ __all__ = [
     "Archive",
     "Batch",
     "Batches",
+    "Fitted",
     "Grouped",
     "Mixture",
     "Pair",
     "PairWindows",
+    "Shift",
     "Source",
     "Task",
     "at_hand",
     "export_pairs",
+    "fit_over",
+    "harmonised",
     "is_breizhsr",
     "is_mus2",
     "is_probav",
@@ -85,7 +99,11 @@ __all__ = [
     "read_theia",
     "read_worldstrat",
     "real_pairs",
+    "registered",
+    "registered_dates",
     "scale_transfer_pairs",
+    "shift_of_reference",
+    "shifts_of_dates",
     "split_by_area",
     "training_pairs",
     "without_leaks",

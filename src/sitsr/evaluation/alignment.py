@@ -10,34 +10,47 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from sitsr.baselines import bicubic, nearest
 from sitsr.datasets import OTHER_SENSOR, Pair
-from sitsr.metrics import best_shift, moved
-from sitsr.radiometry import degrade, match, match_contrast
+from sitsr.datasets.harmonise import Linear, contrast, gain, harmonised
+from sitsr.datasets.registration import Shift, registered, shift_of_reference
+from sitsr.metrics import best_shift
+from sitsr.radiometry import degrade
 from sitsr.series import Booleans, Floats, InputError
 
 log = logging.getLogger(__name__)
-
-Fit = Callable[[Floats, Floats, Booleans], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
     """What brings the reference of a real pair onto its series: first the shift, then the rest."""
 
-    dy: float
-    """High-resolution pixels down."""
-    dx: float
-    """High-resolution pixels to the right."""
-    gain: Floats
-    """[C]"""
-    offset: Floats
-    """[C] reflectance."""
+    shift: Shift
+    fitted: Linear
+
+    @property
+    def dy(self) -> float:
+        """High-resolution pixels down."""
+        return self.shift.rows
+
+    @property
+    def dx(self) -> float:
+        """High-resolution pixels to the right."""
+        return self.shift.cols
+
+    @property
+    def gain(self) -> Floats:
+        """[C]"""
+        return self.fitted.gain
+
+    @property
+    def offset(self) -> Floats:
+        """[C] reflectance."""
+        return self.fitted.offset
 
     def figures(self, bands: tuple[str, ...]) -> dict[str, float]:
         """The same as named numbers, to stand beside the scores."""
@@ -80,30 +93,24 @@ def align(pair: Pair) -> Alignment:
     The reference is laid on the bicubic image of the nearest clear dates; gain and offset are
     fitted at low resolution, between it as the sensor would see it and what the sensor saw.
     """
-    lr = nearest(pair.series, pair.target)
-    ever = np.asarray(pair.series.clear.any(axis=0), bool)
-    near = pair.clear & np.kron(ever, np.ones((pair.scale, pair.scale), bool))
-    limit = 2.0 * pair.scale
-    dy, dx = best_shift(bicubic(lr, pair.scale), pair.reference, near, limit)
-    if max(abs(dy), abs(dx)) >= limit:
-        log.warning("%s: the shift %.1f, %.1f is the most that was searched", pair.patch, dy, dx)
-    gain, offset = _fitted(pair, dy, dx, match)
-    if min(gain) <= 0:
-        log.warning("%s: a gain of %.2f; the two images do not match", pair.patch, min(gain))
-    return Alignment(dy, dx, gain, offset)
+    shift = shift_of_reference(pair)
+    if shift.at_limit:
+        told = (pair.patch, shift.rows, shift.cols)
+        log.warning("%s: the shift %.1f, %.1f is the most that was searched", *told)
+    fitted = gain(registered(pair, shift))
+    if min(fitted.gain) <= 0:
+        log.warning("%s: a gain of %.2f; the two images do not match", pair.patch, min(fitted.gain))
+    return Alignment(shift, fitted)
 
 
 def at_equal_contrast(pair: Pair, alignment: Alignment) -> Alignment:
     """The same shift, with gains that give the reference the contrast of the series at 10 m."""
-    gain, offset = _fitted(pair, alignment.dy, alignment.dx, match_contrast)
-    return replace(alignment, gain=gain, offset=offset)
+    return Alignment(alignment.shift, contrast(registered(pair, alignment.shift)))
 
 
 def aligned(pair: Pair, alignment: Alignment) -> Pair:
     """The pair with its reference shifted and brought to the radiometry of the series."""
-    reference, clear = _moved(pair, alignment.dy, alignment.dx)
-    gain, offset = alignment.gain[:, None, None], alignment.offset[:, None, None]
-    return replace(pair, reference=gain * reference + offset, clear=clear)
+    return harmonised(registered(pair, alignment.shift), alignment.fitted)
 
 
 def observation(pair: Pair) -> tuple[Floats, Booleans] | None:
@@ -128,20 +135,3 @@ def days_away(pair: Pair) -> float:
     nearest_day = np.where(pair.series.clear, away, np.inf).min(axis=0)
     seen = np.isfinite(nearest_day)
     return float(nearest_day[seen].mean()) if seen.any() else math.nan
-
-
-def _fitted(pair: Pair, dy: float, dx: float, fit: Fit) -> tuple[Floats, Floats]:
-    """Gain and offset of the shifted reference, seen as the sensor would, against the series."""
-    reference, clear = _moved(pair, dy, dx)
-    widest = (max(pair.sensor_sigma),)
-    whole = degrade(clear[None].astype(np.float32), pair.scale, widest)[0] > 0.999
-    observed = degrade(reference, pair.scale, pair.sensor_sigma, clear)
-    ever = np.asarray(pair.series.clear.any(axis=0), bool)
-    return fit(observed, nearest(pair.series, pair.target), whole & ever)
-
-
-def _moved(pair: Pair, dy: float, dx: float) -> tuple[Floats, Booleans]:
-    """The reference shifted, and where it then lies on ground that the series shows."""
-    seen = np.kron(pair.series.clear.any(axis=0), np.ones((pair.scale, pair.scale), bool))
-    reference, clear = moved(pair.reference, pair.clear, (dy, dx))
-    return reference.astype(np.float32), clear & np.asarray(seen, bool)

@@ -36,7 +36,7 @@ from sitsr.metrics.perception import (
     texture_distance,
     texture_features,
 )
-from sitsr.metrics.registered import best_shift, cpsnr, cssim, moved
+from sitsr.metrics.registered import best_match, best_shift, cpsnr, cssim, moved
 from sitsr.metrics.spectral import band_bias, ergas, ndvi_error, sam
 from sitsr.metrics.temporal import flicker, unchanged
 
@@ -46,6 +46,7 @@ __all__ = [
     "Reals",
     "ause",
     "band_bias",
+    "best_match",
     "best_shift",
     "consistency_rmse",
     "conventions",

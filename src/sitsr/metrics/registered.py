@@ -49,6 +49,25 @@ def best_shift(
     edges does not decide). Correlation varies slowly with the shift: the maximum of a
     quintic spline through its values is the answer, and the image itself is not interpolated.
     """
+    rows, cols, _ = best_match(estimate, reference, clear, limit)
+    return rows, cols
+
+
+def best_match(
+    estimate: Reals,
+    reference: Reals,
+    clear: Booleans,
+    limit: float = 4.0,
+    finest: float = BLUR,
+    widest: float = math.inf,
+) -> tuple[float, float, float]:
+    """The same shift by what lies between two sizes, and the correlation there, from -1 to 1.
+
+    finest is the Gaussian, in pixels, by which both are blurred; what a Gaussian of widest pixels
+    leaves is taken away. Images of one sensor share their finest detail, and it alone stays in its
+    place when the sun, the water and the crops change: between 0.5 and 1 pixels, the shifts of
+    three dates agree four times as well as between 1.5 and infinity (docs/decisions/shifts.md).
+    """
     check(estimate, reference, clear)
     if not limit > 0:
         raise InputError(f"limit must be above 0 pixels, got {limit}; give 4 for ±4 pixels")
@@ -59,8 +78,8 @@ def best_shift(
         )
     reach = math.ceil(limit) + 2  # the spline wants neighbours on every side of its maximum
     weight = _ramp(clear)
-    surface = _correlations(_blurred(estimate, clear), _blurred(reference, clear), weight, reach)
-    return _summit(surface, reach, limit)
+    fixed, moving = (_forms(image, clear, finest, widest) for image in (estimate, reference))
+    return _summit(_correlations(fixed, moving, weight, reach), reach, limit)
 
 
 def moved(reference: Reals, clear: Booleans, shift: tuple[float, float]) -> tuple[Reals, Booleans]:
@@ -172,12 +191,18 @@ def _ramp(clear: Booleans) -> Doubles:
     return weight
 
 
-def _blurred(image: Reals, clear: Booleans) -> Doubles:
+def _forms(image: Reals, clear: Booleans, finest: float, widest: float) -> Doubles:
+    """[C, H, W] what one blur leaves and a wider one takes away; 0 where not clear."""
+    fine = _blurred(image, clear, finest)
+    return fine if math.isinf(widest) else fine - _blurred(image, clear, widest)
+
+
+def _blurred(image: Reals, clear: Booleans, sigma: float) -> Doubles:
     """[C, H, W] mean of the clear pixels around, less the band's mean; 0 where not clear."""
     level = image[:, clear].mean(axis=1, dtype=np.float64)
     known = np.where(clear, image - level[:, None, None], 0).astype(np.float64)
-    weight = ndimage.gaussian_filter(clear.astype(np.float64), BLUR)
-    blurred = ndimage.gaussian_filter(known, (0, BLUR, BLUR))
+    weight = ndimage.gaussian_filter(clear.astype(np.float64), sigma)
+    blurred = ndimage.gaussian_filter(known, (0, sigma, sigma))
     return np.divide(blurred, weight, out=np.zeros_like(known), where=clear)
 
 
@@ -209,8 +234,11 @@ def _correlations(fixed: Doubles, moving: Doubles, weight: Doubles, reach: int) 
     return np.where(total < LEAST * total.max(), -1, alike.mean(axis=0))
 
 
-def _summit(surface: Doubles, reach: int, limit: float) -> tuple[float, float]:
-    """Where a spline through the correlations is highest, within ±limit and near the best one."""
+def _summit(surface: Doubles, reach: int, limit: float) -> tuple[float, float, float]:
+    """Where a spline through the correlations is highest, within ±limit and near the best one.
+
+    Rows, columns, and how high it is there.
+    """
     at = np.arange(-reach, reach + 1)
     inside = np.abs(at) <= limit
     far = np.hypot(*np.meshgrid(at, at))
@@ -231,4 +259,4 @@ def _summit(surface: Doubles, reach: int, limit: float) -> tuple[float, float]:
         if np.linalg.eigvalsh(bend).max() > -1e-9:
             break
         place = np.clip(place - np.linalg.solve(bend, slope), low, high)
-    return float(place[0]), float(place[1])
+    return float(place[0]), float(place[1]), min(1.0, derivative(0, 0))
