@@ -18,13 +18,12 @@ it, or as good as the same within a width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import interpolate
 
 from sitsr.baselines import nearest
@@ -43,7 +42,7 @@ FLOOR = 0.01
 """Reflectance that is added to both local means, so that dark water does not set a gain."""
 
 MOST = 2.0
-"""A gain field lies between this and one over it; beyond, the two images do not match."""
+"""A gain field lies between this and one over it; pixels beyond have changed."""
 
 LEVELS = np.linspace(0.005, 0.995, 100)
 """Ranks that histogram matching looks at."""
@@ -180,32 +179,25 @@ def contrast(pair: Pair) -> Linear:
 
 
 def field(pair: Pair, width: float = WIDTH) -> Field:
-    """Gain and offset as in ``contrast``, then the ratio of local means.
+    """Gain and offset as in ``gain``, then the ratio of the local means that remain.
 
-        g = (Σ k y + floor) / (Σ k (a x + b) + floor),    k Gaussian of 0.6 width
+        g = (Σ k w y + floor) / (Σ k w (a x + b) + floor)
 
-    over clear pixels, but for those that changed: further from g (a x + b) than three robust
-    standard deviations, in three rounds. Haze, relief and the angle of view vary so. A ratio of
-    means, not a local regression: products of x and y would bring their detail down to the field.
-    Whatever differs between the two images and is wider than the width is taken for gain, were it a
-    forest that was felled: choose it wider than what may have changed. At borders and clouds, means
-    are of one side only, and waves of one width pass at up to a fifth.
+    with k a Gaussian of 0.6 width around the place, and w 1 on clear pixels, but falling to 0 where
+    y is twice a x + b or half of it: that is change, not gain. Haze, relief and the angle of view
+    vary so. A ratio of means, not a local regression, for products of x and y would bring their
+    detail down to the field; and w by a fixed bound, not by the spread of the residuals, for that
+    would let detail in. Whatever differs over more than the width is taken for gain, were it a
+    forest that was felled: choose it wider than what may have changed.
     """
     x, y, clear = both_at_low_resolution(pair)
-    slope, offset = match_contrast(x, y, clear)
+    bands, shape = pair.series.bands, (clear.shape[0], clear.shape[1])
+    slope, offset = match(x, y, clear)
     known = np.where(clear, slope[:, None, None] * x + offset[:, None, None], 0)
-    shape = (clear.shape[0], clear.shape[1])
-
-    def made(kept: Booleans) -> Field:
-        nodes = _ratio(known, y, kept, width)
-        return Field("field", pair.series.bands, slope, offset, width, shape, nodes)
-
-    fitted = made(np.broadcast_to(clear, y.shape))
-    for _ in range(2):
-        off = np.abs(y - known * fitted.over(shape))
-        bound = 3 * 1.4826 * np.median(off[:, clear], axis=1)
-        fitted = made(clear & (off <= np.maximum(bound, 1e-6)[:, None, None]))
-    return fitted
+    ratio = np.maximum(y + FLOOR, 1e-9) / np.maximum(known + FLOOR, 1e-9)
+    far = np.abs(np.log(ratio)) / np.log(MOST)
+    nodes = _ratio(known, y, clear * np.clip(2 - 2 * far, 0, 1), width)
+    return Field("field", bands, slope, offset, width, shape, nodes)
 
 
 def histogram(pair: Pair) -> Quantiles:
@@ -292,7 +284,7 @@ def as_json(fitted: Fitted) -> dict[str, Any]:
 
 
 def from_json(told: Mapping[str, Any]) -> Fitted:
-    """The fit that ``as_json`` told of. InputError where the method is unknown or it is not whole."""
+    """The fit that ``as_json`` told of. InputError on an unknown method or a missing part."""
     method = str(told.get("method"))
     kind = KINDS.get(method)
     if kind is None:
@@ -347,23 +339,22 @@ def _by_rank(band: Floats, given: Floats, wanted: Floats) -> Doubles:
     return np.asarray(np.interp(band, given, wanted) + slope * beyond)
 
 
-def _ratio(x: Floats, y: Floats, kept: Booleans, width: float) -> Floats:
+def _ratio(x: Doubles, y: Floats, weight: Doubles, width: float) -> Floats:
     """[C, N, M] ratio of the local means of y to those of x, images [C, H, W], at the nodes."""
-    down, across = (_kernel(side, width) for side in x.shape[1:])
-
-    def total(image: npt.NDArray[Any]) -> Doubles:
-        return np.asarray(down @ (kept * image.astype(np.float64)) @ across.T)
-
+    places = [_nodes(side, width) for side in x.shape[1:]]
+    above, below, much = (_around(weight * each, places, width) for each in (y, x, 1))
     # As if one pixel of FLOOR lay at the node itself: no division by 0 far from what is clear.
-    floor = FLOOR * (total(np.ones_like(x)) + 1)
-    ratio = (total(y) + floor) / np.maximum(total(x) + floor, 1e-9)
-    return np.clip(ratio, 1 / MOST, MOST).astype(np.float32)
+    floor = FLOOR * (much + 1)
+    return np.clip((above + floor) / np.maximum(below + floor, 1e-9), 1 / MOST, MOST)
 
 
-def _kernel(side: int, width: float) -> Doubles:
-    """[N, side] what every pixel of a line weighs at every node."""
-    away = _nodes(side, width)[:, None] - np.arange(side)
-    return np.asarray(np.exp(-0.5 * (away / (BLUR * width)) ** 2))
+def _around(image: Doubles, places: Sequence[Doubles], width: float) -> Doubles:
+    """[..., N, M] sums of an image [..., H, W], weighted by a Gaussian around N × M places."""
+    down, across = (
+        np.exp(-0.5 * ((at[:, None] - np.arange(side)) / (BLUR * width)) ** 2)
+        for at, side in zip(places, image.shape[-2:], strict=True)
+    )
+    return np.asarray(down @ image @ across.T)
 
 
 def _nodes(side: int, width: float) -> Doubles:

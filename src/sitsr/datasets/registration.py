@@ -33,7 +33,7 @@ and the edges of their blocks lie in the same place on every date."""
 
 SURE = 0.2
 """Correlation below which a date is not moved. Grounds that have nothing to do with each other
-reach 0.07 (docs/decisions/shifts.md)."""
+reach 0.1 (docs/decisions/shifts.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ def best_match(
 
     finest is the Gaussian, in pixels, by which both are blurred; what a Gaussian of widest pixels
     leaves is taken away. Images of one sensor share their finest detail, and it alone stays in its
-    place when the sun, the water and the crops change: between 0.5 and 1 pixels, the shifts of
-    three dates agree four times as well as between 1.5 and infinity (docs/decisions/shifts.md).
+    place when the sun, the water and the crops change: by what lies between 0.5 and 1 pixels the
+    shifts of three dates agree within 0.1, by all above 1.5 within 0.6 (docs/decisions/shifts.md).
     """
     check(estimate, reference, clear)
     if not limit > 0:
