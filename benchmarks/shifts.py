@@ -20,7 +20,7 @@ from skimage.registration import phase_cross_correlation
 
 import sitsr
 from sitsr.baselines import bicubic
-from sitsr.datasets.registration import FINE, SHARP
+from sitsr.datasets.registration import FINE, SHARP, shifts_of_dates
 from sitsr.metrics import best_match, moved
 from sitsr.radiometry import degrade
 from sitsr.series import Booleans, Floats, Series
@@ -87,6 +87,20 @@ def main() -> None:
         figures = [np.median(closure), np.quantile(closure, 0.9), rms(errors)]
         figures.append(rms(reference_errors(here, find)))
         print(f"{name} | {' | '.join(f'{each:.2f}' for each in figures)}")
+    alike = [each.correlation for each in shifts_of_dates(series).values()]
+    print(f"dates correlate by {min(alike):.2f} at least, other ground by {unrelated(series):.2f}")
+
+
+def unrelated(series: Series, side: int = 70) -> float:
+    """The best that ground of 70 x 70 pixels in one corner does with that in the opposite one."""
+    near, far = slice(side), slice(-side, None)
+    corners = (series.crop(near, near), series.crop(far, far))
+    others = (series.crop(near, far), series.crop(far, near))
+    return max(
+        best_match(a.images[i], b.images[j], a.clear[i] & b.clear[j], 3.0, *FINE)[2]
+        for a, b in (corners, others)
+        for i, j in itertools.product(range(len(series.dates)), repeat=2)
+    )
 
 
 def reference_errors(series: Series, find: Finder) -> list[Floats]:

@@ -101,14 +101,14 @@ class Field:
 
     def over(self, shape: tuple[int, int]) -> Floats:
         """[C, H, W] the field on a grid of this shape over the same ground."""
-        known = [_nodes(side, self.width) for side in self.shape]
+        down, across = (_nodes(side, self.width) for side in self.shape)
         # Pixel centres of the new grid in low-resolution pixels; the field ends flat.
-        wanted = [
+        rows, cols = (
             np.clip((np.arange(new) + 0.5) / new * old - 0.5, 0, old - 1)
             for new, old in zip(shape, self.shape, strict=True)
-        ]
-        splines = (interpolate.RectBivariateSpline(*known, band, s=0) for band in self.nodes)
-        return np.stack([spline(*wanted) for spline in splines]).astype(np.float32)
+        )
+        splines = (interpolate.RectBivariateSpline(down, across, band) for band in self.nodes)
+        return np.stack([spline(rows, cols) for spline in splines]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,9 +292,7 @@ def from_json(told: Mapping[str, Any]) -> Fitted:
     try:
         given = {each.name: _read(each.name, told[each.name]) for each in fields(kind)}
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the {told['method']} fit is not whole ({error}); fit it again"
-        ) from error
+        raise InputError(f"the {method} fit is not whole ({error}); fit it again") from error
     return kind(**given)
 
 
@@ -345,7 +343,8 @@ def _ratio(x: Doubles, y: Floats, weight: Doubles, width: float) -> Floats:
     above, below, much = (_around(weight * each, places, width) for each in (y, x, 1))
     # As if one pixel of FLOOR lay at the node itself: no division by 0 far from what is clear.
     floor = FLOOR * (much + 1)
-    return np.clip((above + floor) / np.maximum(below + floor, 1e-9), 1 / MOST, MOST)
+    ratio = (above + floor) / np.maximum(below + floor, 1e-9)
+    return np.asarray(np.clip(ratio, 1 / MOST, MOST), np.float32)
 
 
 def _around(image: Doubles, places: Sequence[Doubles], width: float) -> Doubles:
