@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from sitsr.evaluation.measures import MEASURES
-from sitsr.evaluation.page import certainty, gaps, head, patches, places, ranking, room, svg
+from sitsr.evaluation.page import certainty, gaps, head, patches, places, ranking, room
 from sitsr.evaluation.page import write_page as write
 from sitsr.evaluation.page.lines import Dot, Line, Look, lines_chart, reaching
 from sitsr.evaluation.page.markdown import html_of
@@ -24,6 +24,7 @@ from sitsr.evaluation.page.scores import Scores, gathered, kinds
 from sitsr.evaluation.rows import Row
 from sitsr.evaluation.statistics import Interval
 from sitsr.evaluation.study import Example, Role, Study
+from sitsr.report import svg
 
 BICUBIC, OURS, SHUFFLED, TRUTH = "bicubic", "ours 1 step", "dates shuffled", "reference, consistent"
 ROLES: Mapping[str, Role] = {

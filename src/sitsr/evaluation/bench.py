@@ -36,13 +36,14 @@ from sitsr.evaluation.figures import comparison_figure
 from sitsr.evaluation.keeping import Keeper, Key, fingerprint_of
 from sitsr.evaluation.page import write_page
 from sitsr.evaluation.rivals import is_rival, rival
-from sitsr.evaluation.rows import Row, written_aside
+from sitsr.evaluation.rows import Row
 from sitsr.evaluation.scoring import Estimate, flicker, score
 from sitsr.evaluation.study import Study
 from sitsr.evaluation.suites import sources_in
 from sitsr.evaluation.tables import table
 from sitsr.metrics import CONVENTIONS
 from sitsr.model import Model, bundled_weights, open_model
+from sitsr.report.aside import written_aside
 from sitsr.series import Floats, InputError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sitsr.baselines import nearest
-from sitsr.evaluation.rows import written_aside
+from sitsr.report.aside import written_aside
 from sitsr.series import Floats, InputError
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sitsr.report.aside import written_aside
 from sitsr.series import InputError
 
 if TYPE_CHECKING:
@@ -91,18 +90,6 @@ def read_rows(path: str | Path) -> tuple[list[Row], dict[str, Any]]:
         figures = {name: line[name] for name in names if not math.isnan(line[name])}
         rows.append(Row(**{key: line[key] for key in KEYS}, figures=figures))
     return rows, json.loads(told)
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A file to write beside path, which takes its place once it is whole, or is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _arrow(kind: type) -> pa.DataType:

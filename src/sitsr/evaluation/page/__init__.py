@@ -14,9 +14,9 @@ from string import Template
 from sitsr.evaluation.page import certainty, gaps, head, patches, ranking, room, scatter
 from sitsr.evaluation.page.markdown import html_of
 from sitsr.evaluation.page.scores import Scores, kinds
-from sitsr.evaluation.page.svg import mark
-from sitsr.evaluation.rows import written_aside
 from sitsr.evaluation.study import Study
+from sitsr.report.aside import written_aside
+from sitsr.report.svg import mark
 from sitsr.scenes.write.provenance import CREDIT
 
 __all__ = ["write_page"]
@@ -45,6 +45,7 @@ def parts(study: Study, table: str) -> dict[str, str]:
     found = kinds(study)
     shown = patches.examples(study)
     return {
+        "style": files("sitsr.report").joinpath("charts.css").read_text("utf-8"),
         "title": f"Evaluation of {escape(study.main)}",
         "kinds": escape("; ".join(title(each) for each in found)) or "No patch was scored.",
         "facts": head.facts(study, found),

@@ -6,12 +6,13 @@ import math
 from html import escape
 
 from sitsr.evaluation.measures import MEASURES
-from sitsr.evaluation.page import svg
 from sitsr.evaluation.page.curves import Curve, Frame, curves_chart
 from sitsr.evaluation.page.lines import Look, lines_chart
-from sitsr.evaluation.page.ranking import card, line_of
+from sitsr.evaluation.page.ranking import line_of
 from sitsr.evaluation.page.scores import Scores, average, by_site
 from sitsr.evaluation.verdicts import calibration as calibration_of
+from sitsr.report import svg
+from sitsr.report.panels import card
 from sitsr.series import InputError
 
 NOMINAL = ("coverage50", "coverage80", "coverage90", "spread_skill")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sitsr.evaluation.page import svg
 from sitsr.evaluation.study import Role
+from sitsr.report import svg
 
 HIGH = 300
 LEFT, TOP, BOTTOM = 58, 24, 44

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from sitsr.evaluation.measures import MEASURES
 from sitsr.evaluation.page.curves import Curve, Frame, curves_chart
-from sitsr.evaluation.page.ranking import card
 from sitsr.evaluation.page.scores import Place, Scores, average, by_site
+from sitsr.report.panels import card
 
 EDGES = (5, 10, 20, 40, 80, 160)
 """Days between which patches are put together, where gaps are many."""

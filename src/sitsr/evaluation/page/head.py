@@ -8,10 +8,10 @@ from html import escape
 
 from sitsr.evaluation.measures import MEASURES
 from sitsr.evaluation.page.scores import Scores
-from sitsr.evaluation.page.svg import minus
 from sitsr.evaluation.statistics import LEVEL, compare
 from sitsr.evaluation.study import Study
 from sitsr.evaluation.verdicts import rewarded, warnings
+from sitsr.report.svg import minus
 from sitsr.series import InputError
 
 TOLD = {

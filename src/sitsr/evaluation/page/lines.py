@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sitsr.evaluation.page import svg
 from sitsr.evaluation.statistics import Interval
 from sitsr.evaluation.study import Role
+from sitsr.report import svg
 
 ROW = 29
 """Units from row to row."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from sitsr.evaluation.page.svg import minus
+from sitsr.report.svg import minus
 
 RULE = re.compile(r"^\|?[\s:|-]*-[\s:|-]*$")
 PIPE = re.compile(r"(?<!\\)\|")

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 
 from sitsr import metrics
 from sitsr.evaluation.study import Example, Study
+from sitsr.report.panels import figure, middle, order, picture, stretch
 from sitsr.report.pictures import coloured, data_uri, gradient
-from sitsr.scenes.write.pictures import fit
+from sitsr.scenes.write.pictures import NATURAL
 from sitsr.series import Floats
 
-NATURAL = ("B04", "B03", "B02")
-GREY = 0.5
-"""Where nothing is known, between the ends of the stretch."""
 COLOURS = "magma"
 SIDES = (512, 384, 256, 192, 128, 96, 64)
 """Pixels along a side of what is shown, from the middle of a patch; as many as fit."""
 ROOM = 3_000_000
 """Characters that all pictures of a page may take."""
-SMALL = 64
-"""Up to so many pixels along a side, a PNG is the smaller picture, and exact."""
 
 
 def examples(study: Study) -> Mapping[str, str]:
@@ -76,42 +70,6 @@ def error_of(example: Example, study: Study) -> tuple[str, Floats] | None:
     return name, np.where(example.clear, np.sqrt(squared.mean(axis=0)), np.float32(np.nan))
 
 
-def middle(
-    shape: tuple[int, ...], scale: int, side: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Rows and columns of the middle, of low and of high resolution; at most side fine pixels."""
-    most = max(side // scale, 1)
-    first = [max(0, (length - most) // 2) for length in shape]
-    coarse = tuple(slice(a, min(a + most, n)) for a, n in zip(first, shape, strict=True))
-    fine = tuple(slice(part.start * scale, part.stop * scale) for part in coarse)
-    return (coarse[0], coarse[1]), (fine[0], fine[1])
-
-
-def stretch(image: Floats, bands: Sequence[str]) -> tuple[float, float]:
-    """Reflectance from the 1st to the 99th percentile of the colours shown, at least 0.02 apart."""
-    low, high = (float(end) for end in np.nanpercentile(image[order(bands)], [1, 99]))
-    return low, max(high, low + 0.02)
-
-
-def order(bands: Sequence[str]) -> list[int]:
-    """Where red, green and blue stand; the first band thrice if one of them is missing."""
-    natural = all(band in bands for band in NATURAL)
-    return [bands.index(band) for band in NATURAL] if natural else [0, 0, 0]
-
-
-def picture(image: Floats, bands: Sequence[str], low: float, high: float) -> str:
-    """Reflectance [C, H, W] as a picture in a data URI."""
-    shares = np.nan_to_num(np.clip((image[order(bands)] - low) / (high - low), 0, 1), nan=GREY)
-    pixels = np.ascontiguousarray(np.rint(np.moveaxis(shares, 0, -1) * 255).astype(np.uint8))
-    side = max(pixels.shape)
-    if side <= SMALL:
-        return data_uri(fit(pixels, side), "PNG")
-    buffer = BytesIO()
-    # Not optimised: Pillow gives up on an optimised JPEG of a picture as rough as a sample may be.
-    fit(pixels, side).save(buffer, "JPEG", quality=90, subsampling=0)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
-
-
 def quality(image: Floats, example: Example) -> str:
     """What one image scores over the whole example, shown or not."""
     known = example.clear & np.isfinite(image).all(axis=0)
@@ -119,15 +77,6 @@ def quality(image: Floats, example: Example) -> str:
         return "no clear pixel"
     value = metrics.psnr(image, example.reference, known)
     return f"PSNR {value:.2f} dB" if math.isfinite(value) else "identical to the reference"
-
-
-def figure(uri: str, name: str, told: str = "") -> str:
-    """A picture with its name and a figure."""
-    below = f"<span>{escape(told)}</span>" if told else ""
-    return (
-        f'<figure><img class="pixels" src="{uri}" alt="{escape(name)}">'
-        f"<figcaption>{escape(name)}{below}</figcaption></figure>"
-    )
 
 
 def _told(example: Example, low: float, high: float, fine: tuple[slice, slice]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sitsr.evaluation.page.svg import LINE
+from sitsr.report.svg import LINE
 
 FAR = 12
 """Units from which on a line leads from a point to its name."""

@@ -9,6 +9,7 @@ from html import escape
 from sitsr.evaluation.measures import MEASURES
 from sitsr.evaluation.page.lines import Dot, Line, Look, lines_chart
 from sitsr.evaluation.page.scores import Place, Scores, by_site
+from sitsr.report.panels import card
 
 Values = Callable[[str, str], Mapping[Place, float]]
 """(system, measure) -> numbers by place."""
@@ -109,9 +110,3 @@ def missing(scores: Scores, metric: str) -> str:
 def short(metric: str) -> str:
     """The heading without its unit: "PSNR"."""
     return MEASURES[metric].heading.rpartition(", ")[0] or MEASURES[metric].heading
-
-
-def card(heading: str, chart: str, note: str = "") -> str:
-    """A chart with its heading, and a note under it that is HTML already."""
-    below = f'<p class="note">{note}</p>' if note else ""
-    return f'<div class="card"><h4>{escape(heading)}</h4>{chart}{below}</div>'

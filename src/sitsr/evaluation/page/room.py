@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from html import escape
 
 from sitsr.evaluation.measures import MEASURES
-from sitsr.evaluation.page import svg
-from sitsr.evaluation.page.ranking import card
 from sitsr.evaluation.page.scores import Scores, average, by_site
+from sitsr.report import svg
+from sitsr.report.panels import card
 
 METRICS = ("detail", "psnr", "psnr_contrast", "consistency")
 TOP, BOTTOM, LEFT = 20, 44, 12

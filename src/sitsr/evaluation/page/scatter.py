@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from html import escape
 
 from sitsr.evaluation.measures import MEASURES
-from sitsr.evaluation.page import svg
 from sitsr.evaluation.page.places import FAR, nearest, placed
-from sitsr.evaluation.page.ranking import card
 from sitsr.evaluation.page.scores import Scores, gathered
 from sitsr.evaluation.study import Role
+from sitsr.report import svg
+from sitsr.report.panels import card
 
 HIGH = 380
 LEFT, TOP, BOTTOM = 56, 26, 48
