@@ -39,6 +39,7 @@ HOUSE: dict[str, set[str]] = {
     "training": TORCH | {"lightning", "pydantic", "yaml", "PIL"},
     "report": {"PIL", "matplotlib", "scipy"},
     "product": {"xarray"},
+    "analysis": {"scipy", "pyarrow"},
     "evaluation": {"matplotlib", "scipy", "yaml", "pyarrow", "onnxruntime", "rasterio", "torch"},
     "__init__": set(),
     "cli": {"typer", "rich"},
