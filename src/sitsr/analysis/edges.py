@@ -23,7 +23,7 @@ from sitsr.metrics import Doubles, Reals
 from sitsr.radiometry import filled
 from sitsr.series import Booleans
 
-HALF = 5
+HALF = 4
 """Half the side, in pixels, of the window that an edge is fitted in."""
 STRAIGHT = 0.9
 """Least coherence of the gradients in a window: 1 along a straight edge, 0 where they point
@@ -31,17 +31,17 @@ everywhere."""
 SLANT = 4.0
 """Degrees that an edge must at least be away from rows, columns and diagonals, along which the
 same phases return."""
-ROUGH = 0.06
+ROUGH = 0.12
 """Largest rms, in steps, of what the fit leaves."""
-WIDEST = 2.5
-"""Sigma in pixels above which a border is no edge but a slope."""
+NARROWEST, WIDEST = 0.1, 2.5
+"""Sigma in pixels below which the pixels do not tell it, and above which an edge is a slope."""
 FLANKS = 0.15
 """Least share of the window that must be level on either side."""
 MOST = 24
 """Edges that are told of an image at most, the strongest first."""
 TRIED = 4 * MOST
 """Places that are tried for them."""
-APART = 9
+APART = 7
 """Pixels between two of them: their windows should share little."""
 
 
@@ -105,7 +105,7 @@ def _fitted(values: Doubles, row: int, col: int, angle: float) -> Edge | None:
 
     def across(place: Doubles) -> Doubles:
         away = x * np.cos(place[0]) + y * np.sin(place[0]) - place[1]
-        return np.asarray(special.ndtr(away / place[2]))
+        return np.asarray(special.ndtr(away / _width(place)))
 
     def missed(place: Doubles) -> Doubles:
         share = across(place)
@@ -115,17 +115,23 @@ def _fitted(values: Doubles, row: int, col: int, angle: float) -> Edge | None:
     spread = float(np.std(window))
     if spread <= 1e-9:
         return None
-    low, high = (angle - 0.5, -HALF / 2, 0.05), (angle + 0.5, HALF / 2, 2 * WIDEST)
-    found = optimize.least_squares(missed, (angle, 0.0, 0.7), bounds=(low, high))
-    share, sigma = across(found.x), float(found.x[2])
+    # Without bounds, which would take five times as long: what strays is no edge.
+    found = optimize.least_squares(missed, (angle, 0.0, -0.4), method="lm", max_nfev=80)
+    share, sigma = across(found.x), _width(found.x)
+    astray = abs(found.x[0] - angle) > 0.5 or abs(found.x[1]) > HALF / 2
     _, step = _line(share, window)
     rough = float(np.sqrt(np.mean(found.fun**2))) / max(abs(step), 1e-12)
     turned = (float(np.degrees(found.x[0])) + 90) % 180 - 90
     flanks = min(float(np.mean(share < 0.1)), float(np.mean(share > 0.9)))
-    good = rough <= ROUGH and not found.active_mask.any() and sigma <= WIDEST
+    good = rough <= ROUGH and not astray and NARROWEST <= sigma <= WIDEST
     if not (good and slanted(turned) and flanks >= FLANKS):
         return None
     return Edge(row, col, sigma, abs(step), turned, rough)
+
+
+def _width(place: Doubles) -> float:
+    """Sigma is fitted as its logarithm, so that it stays above 0."""
+    return float(np.exp(np.clip(place[2], -6, 6)))
 
 
 def _line(share: Doubles, window: Doubles) -> tuple[float, float]:

@@ -10,12 +10,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import ndimage
 
-from sitsr.metrics import Doubles, best_shift
-from sitsr.series import InputError, Series
+from sitsr.metrics import Doubles, Reals, best_shift, moved
+from sitsr.series import Booleans, InputError, Series
 
-LIMIT = 1.5
-"""Low-resolution pixels within which the shift of a date is searched."""
+LIMIT = 2.0
+"""Low-resolution pixels within which the shift of a date is looked for."""
+BEYOND = 1.0
+"""What is searched besides: a maximum out there says that there is none within."""
+ALIKE = 0.4
+"""Least correlation of two dates' outlines, laid on each other, for their shift to be believed."""
+EDGE = 2
+"""Pixels next to borders and clouds that have no outlines of their own."""
 SHARED = 0.5
 """Least share of the ground that a date must show together with the one it is compared with."""
 
@@ -23,25 +30,46 @@ SHARED = 0.5
 def date_shifts(series: Series, most: int = 24) -> Doubles:
     """[T, 2] rows and columns, in pixels, that each date lies off the clearest one.
 
-    NaN for dates that share less than half of their ground with it, or lie beyond the most dates
-    that are looked at (the clearest). Above 0 is further down and to the right.
+    Above 0 is further down and to the right. Outlines are compared and not values, because fields
+    change their colours from date to date, but their borders rarely. NaN where two dates share less
+    than half of the ground or do not resemble each other, and beyond the most dates that are
+    looked at (the clearest).
     """
     share = series.clear.mean(axis=(1, 2))
-    order = np.argsort(-share, kind="stable")[:most]
-    anchor = int(order[0])
+    anchor, *others = np.argsort(-share, kind="stable")[:most].tolist()
     shifts = np.full((len(series.dates), 2), np.nan)
-    for k in order.tolist():
-        both = series.clear[anchor] & series.clear[k]
-        if k == anchor:
-            shifts[k] = 0
-        elif both.mean() >= SHARED:
-            try:
-                shifts[k] = best_shift(series.images[k], series.images[anchor], both, LIMIT)
-            except InputError:
-                continue
-    # At the limit nothing was found.
-    shifts[(np.abs(shifts) >= LIMIT - 1e-6).any(axis=1)] = np.nan
+    shifts[anchor] = 0
+    fixed = outlines(series.images[anchor])
+    for k in others:
+        both = ndimage.binary_erosion(series.clear[anchor] & series.clear[k], iterations=EDGE)
+        if both.mean() >= SHARED:
+            shifts[k] = _found(outlines(series.images[k]), fixed, both)
     return shifts
+
+
+def outlines(image: Reals) -> Doubles:
+    """[C, H, W] how steeply an image [C, H, W] rises or falls."""
+    return np.stack([ndimage.gaussian_gradient_magnitude(b.astype(np.float64), 0.7) for b in image])
+
+
+def _found(one: Doubles, fixed: Doubles, clear: Booleans) -> tuple[float, float]:
+    """By how much one image is off the fixed one; NaN where that cannot be believed."""
+    nothing = math.nan, math.nan
+    try:
+        shift = best_shift(one, fixed, clear, LIMIT + BEYOND)
+        there, known = moved(fixed, clear, shift)
+    except InputError:
+        return nothing
+    believed = max(map(abs, shift)) <= LIMIT and _alike(there, one, known & clear) >= ALIKE
+    return shift if believed else nothing
+
+
+def _alike(one: Reals, other: Reals, clear: Booleans) -> float:
+    """Correlation, the mean over bands that are not flat; −1 where none is."""
+    x, y = (image[:, clear] - image[:, clear].mean(axis=1, keepdims=True) for image in (one, other))
+    power = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    told = power > 1e-12
+    return float(((x * y).sum(axis=1)[told] / power[told]).mean()) if told.any() else -1.0
 
 
 def resultant(shifts: Doubles, scale: int) -> float:

@@ -33,7 +33,7 @@ def rings(scale: int) -> Doubles:
 
 
 def binned(frequency: Doubles, power: Doubles, edges: Doubles) -> Doubles:
-    """[len(edges) − 1] the mean power in each ring, each wave as much; NaN where a ring has none."""
+    """[len(edges) − 1] the mean power of the waves in each ring; NaN where a ring has none."""
     place = np.searchsorted(edges, frequency * (1 - 1e-9), side="right") - 1
     held = (place >= 0) & (place < len(edges) - 1)
     total, weight = (

@@ -28,6 +28,8 @@ ASTRAY = 0.75
 """By how much the shift may leave the one given."""
 MARGIN = 3
 """Low-resolution pixels by which what is compared keeps away from borders and clouds."""
+ALIKE = 0.5
+"""Least correlation of the two images for sigma to be told."""
 NYQUIST = 0.5
 
 
@@ -57,7 +59,8 @@ def point_spread(
     Least squares over sigma and shift, with the gain and offset that are best for each; known
     [s·H, s·W] and clear [H, W] are True where the two images show the ground, start is the shift,
     rows and columns, near which the answer is sought. NaN where sigma runs into an end of LOW to
-    HIGH or either image is flat. InputError where fewer than 16 pixels can be compared.
+    HIGH, the two images do not resemble each other even then, or either is flat. InputError where
+    fewer than 16 pixels can be compared.
     """
     scale = len(reference) // len(observed)
     whole = comparable(known, clear, scale)
@@ -84,7 +87,7 @@ def point_spread(
     found = optimize.least_squares(missed, (0.5, *start), bounds=(low, high), xtol=1e-6, ftol=1e-9)
     sigma, dy, dx = (float(value) for value in found.x)
     alike = math.sqrt(max(1 - float(missed(found.x) @ missed(found.x)), 0))
-    told = LOW * 1.02 < sigma < HIGH * 0.98
+    told = LOW * 1.02 < sigma < HIGH * 0.98 and alike >= ALIKE
     return Spread(sigma if told else math.nan, dy, dx, alike)
 
 

@@ -15,7 +15,7 @@ from sitsr.report.pictures import coloured, data_uri
 
 HIGH = 210
 LEFT, TOP, BOTTOM = 52, 26, 46
-RIGHT = svg.WIDE - 14
+RIGHT = svg.WIDE - 24
 BARS = 24
 """Bars of a histogram, about."""
 CELLS = 56
@@ -48,18 +48,21 @@ class Strip:
 
 
 def histogram(
-    values: Sequence[float], heading: str, up: str, limits: tuple[float, float] | None = None
+    values: Sequence[float],
+    heading: str,
+    up: str,
+    limits: tuple[float, float] | None = None,
+    *,
+    whole: bool = False,
 ) -> str:
-    """How many values lie where, with a line at their median; a sentence if there is none."""
+    """How many values lie where, with a line at their median; a sentence if there is none.
+
+    whole: they are counts or days, which bars are not to cut in two.
+    """
     known = np.array([value for value in values if math.isfinite(value)])
     if not known.size:
         return nothing()
-    low, high = limits or (float(known.min()), float(known.max()))
-    step = svg.nice_step(max(high - low, 1e-3, 0.02 * abs(high)) / BARS)
-    first, last = math.floor(low / step + 1e-9), math.floor(high / step + 1e-9) + 1
-    if limits:
-        first, last = round(low / step), round(high / step)
-    ends = np.arange(first, last + 1) * step
+    ends = _ends(known, limits, whole)
     counts, _ = np.histogram(np.clip(known, ends[0], ends[-1]), ends)
     x = svg.Axis(float(ends[0]), float(ends[-1]), LEFT, RIGHT)
     y = svg.Axis(0, float(counts.max()) * 1.08, HIGH - BOTTOM, TOP)
@@ -84,6 +87,19 @@ def histogram(
         ],
         f"{up} by {heading}",
     )
+
+
+def _ends(known: Doubles, limits: tuple[float, float] | None, whole: bool) -> Doubles:
+    """Between which values the bars stand."""
+    low, high = limits or (float(known.min()), float(known.max()))
+    least = 4.0 if whole else 0.01 * max(abs(low), abs(high), 0.1)  # rounding is no spread
+    if high - low < least:
+        middle = round((low + high) / 2) if whole else (low + high) / 2
+        low, high = middle - least, middle + least
+    step = svg.nice_step((high - low) / BARS)
+    step = max(step, 1.0) if whole else step
+    first, last = math.floor(low / step + 1e-9), math.floor(high / step + 1e-9) + (limits is None)
+    return np.asarray(np.arange(first, last + 1) * step - 0.5 * (whole and step == 1))
 
 
 def _counts(y: svg.Axis) -> str:
@@ -127,7 +143,7 @@ def _strip(each: Strip, x: svg.Axis, y: float) -> list[str]:
     parts += [svg.mark("system", x.at(v), y + 8, f"{v:.3g}", 2.4, "dot") for v in thin]
     parts.append(svg.line(x.at(low), y - 3, x.at(high), y - 3, "interval system"))
     parts.append(svg.mark("system", x.at(middle), y - 3, f"median {middle:.3g}", 4.5))
-    told = f"{middle:.3g} (n {len(known)})"
+    told = f"{middle:.3f} (n {len(known)})"
     return [*parts, svg.text(svg.WIDE - 104, y + 4, svg.minus(told), "number")]
 
 
@@ -189,7 +205,8 @@ def _band(each: Curve, x: svg.Axis, y: svg.Axis) -> str:
 def legend(hues: Mapping[str, str]) -> str:
     """What the colours mean."""
     entries = "".join(
-        f'<li><svg class="key" viewBox="0 0 16 16">{svg.mark(hue, 8, 8, name)}</svg>{escape(name)}</li>'
+        f'<li><svg class="key" viewBox="0 0 16 16">{svg.mark(hue, 8, 8, name)}</svg>'
+        f"{escape(name)}</li>"
         for name, hue in hues.items()
     )
     return f'<ul class="legend-row">{entries}</ul>'

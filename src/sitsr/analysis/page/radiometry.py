@@ -89,7 +89,7 @@ def _lines(measured: Sequence[Measured]) -> str:
         "rms difference",
         "n pixels",
     ]
-    return words.table(headings, lines)
+    return words.framed(words.table(headings, lines))
 
 
 def _gains(measured: Sequence[Measured]) -> str:
@@ -102,14 +102,13 @@ def _gains(measured: Sequence[Measured]) -> str:
                 words.spread([row.gain for row in rows]),
                 words.spread([row.offset for row in rows], 4),
                 words.spread([row.contrast_gain for row in rows]),
-                words.spread([row.correlation_before for row in rows]),
                 words.spread([row.correlation for row in rows]),
                 f"{len(rows)}",
             ]
         )
-    headings = ["median (10th to 90th percentile)", "gain", "offset", "gain of equal contrast"]
-    headings += ["correlation as it lies", "registered", "n pairs"]
-    return words.table(headings, lines)
+    headings = ["median (10th to 90th)", "gain", "offset", "gain, equal contrast"]
+    headings += ["correlation", "n pairs"]
+    return words.framed(words.table(headings, lines))
 
 
 def shifts(measured: Sequence[Measured]) -> str:
@@ -139,5 +138,7 @@ def shifts(measured: Sequence[Measured]) -> str:
                 for name, of in names.items()
             )
         )
-        + words.table(["shift along", "median (10th to 90th percentile)", "n pairs"], lines)
+        + words.framed(
+            words.table(["shift along", "median (10th to 90th percentile)", "n pairs"], lines)
+        )
     )

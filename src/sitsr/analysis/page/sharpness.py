@@ -11,7 +11,7 @@ from sitsr.analysis.page import charts, words
 from sitsr.analysis.page.charts import Curve, Strip, histogram, quantiles, strips
 from sitsr.analysis.page.radiometry import bands_of, of_band
 from sitsr.analysis.rows import EdgeRow
-from sitsr.analysis.spread import NYQUIST, finest, folded_white, transfer
+from sitsr.analysis.spread import ALIKE, NYQUIST, finest, folded_white, transfer
 from sitsr.report.panels import card
 
 ENOUGH = 12
@@ -43,7 +43,8 @@ def point_spreads(measured: Sequence[Measured]) -> str:
         "series shows, found with a shift of its own. A small mark is a pair, the large one their "
         "median, the bar leads from the 10th to the 90th percentile. It is the blur between the "
         "two images: the reference's own blur is taken away from it, and change between the days "
-        "adds to it, the more the lower the correlation."
+        "adds to it, the more the lower the correlation. Pairs whose images correlate below "
+        f"{ALIKE:g} are left out."
     ) + words.pair(
         card("Point-spread function, from pairs", drawn),
         card(
@@ -78,7 +79,7 @@ def from_edges(measured: Sequence[Measured]) -> str:
             f"most of the sensor. Below {ENOUGH} edges nothing is told."
         )
         + words.pair(*cards)
-        + words.table(headings, lines)
+        + words.framed(words.table(headings, lines))
     )
 
 
@@ -115,13 +116,14 @@ def spectra(measured: Sequence[Measured]) -> str:
     return (
         words.note(
             "Mean power over all directions, the reference brought to the contrast of the series: "
-            "the median over pairs, shaded from the 10th to the 90th percentile. The two part where "
-            "the series has less than half of the reference's power from there on; above "
-            "the reference it has noise or folded detail. Sharpness is the share of the variance in "
-            "the finest octave of an image's own pixels: 0.75 is white noise, less is smoother."
+            "the median over pairs, shaded from the 10th to the 90th percentile. The two part "
+            "where the series has less than half of the reference's power from there on; where it "
+            "has more than the reference, that is noise or folded detail. Sharpness is the share "
+            "of the variance in the finest octave of an image's own pixels: 0.75 is white noise, "
+            "less is smoother."
         )
         + words.pair(*cards)
-        + words.table(headings, lines)
+        + words.framed(words.table(headings, lines))
     )
 
 
@@ -160,7 +162,7 @@ def beyond(measured: Sequence[Measured]) -> str:
             "scene white, 1 − erf(π sigma)², and for the spectrum of the references; and half the "
             f"length of the finest wave that keeps {100 * CONTRAST:.0f} % of its contrast."
         )
-        + words.table(headings, lines)
+        + words.framed(words.table(headings, lines))
         + _diversity(measured)
     )
 
@@ -198,21 +200,22 @@ def _diversity(measured: Sequence[Measured]) -> str:
     pairs = [each.pair for each in several]
     lines: Mapping[str, Sequence[float]] = {
         "dates with a known shift": [float(row.phases) for row in pairs],
-        "standard deviation of shifts, rows, pixels": [_deviation(e, "rows") for e in several],
-        "standard deviation of shifts, columns, pixels": [_deviation(e, "cols") for e in several],
+        "deviation of shifts, rows, pixels": [_deviation(e, "rows") for e in several],
+        "deviation of shifts, columns, pixels": [_deviation(e, "cols") for e in several],
         "unevenness of phases, rows": [row.resultant_rows for row in pairs],
         "unevenness of phases, columns": [row.resultant_cols for row in pairs],
         f"cells filled, of {scale**2}": [float(row.cells) for row in pairs],
     }
     told = words.table(
-        ["sub-pixel diversity", "median (10th to 90th percentile)", "n pairs"],
+        ["", "median (10th to 90th)", "n pairs"],
         [[name, words.spread(each, 2), f"{len(each)}"] for name, each in lines.items()],
     )
     return words.note(
         "Where the dates of a series lie within a pixel, against its clearest date. Unevenness is "
         "0 where the phases fill the pixel so that folded detail can be told apart, and 1 where "
         "all are the same, so that more dates add nothing. The shifts are found by correlation "
-        "and carry its error of a few hundredths of a pixel, and more where fields changed."
+        "of outlines and carry its error, a few hundredths of a pixel at best and more where "
+        "fields changed; dates whose outlines do not resemble those of the clearest are left out."
     ) + words.pair(
         card("Phases of the dates", charts.phases(thin, scale)), card("Sub-pixel diversity", told)
     )

@@ -37,16 +37,16 @@ def when(measured: Sequence[Measured]) -> str:
             str(len(pairs)),
         ],
     ]
-    far = max((abs(row.days) for row in dates), default=1.0)
     return (
         words.note(
             "A black line is the median. The nearer a clear acquisition lies to the day of the "
-            "reference, the less of what differs between them is change on the ground."
+            "reference, the less of what differs between them is change on the ground. A series "
+            "that serves several pairs counts with each of them."
         )
         + words.pair(
             card(
                 "Acquisitions in a series",
-                histogram([row.dates for row in pairs], "acquisitions", "pairs"),
+                histogram([row.dates for row in pairs], "acquisitions", "pairs", whole=True),
             ),
             card(
                 "Clear share of an acquisition",
@@ -54,16 +54,17 @@ def when(measured: Sequence[Measured]) -> str:
             ),
             card(
                 "From one acquisition to the next",
-                histogram([row.gap for row in dates], "days", "acquisitions"),
+                histogram([row.gap for row in dates], "days", "acquisitions", whole=True),
             ),
             card(
                 "From the reference's day to an acquisition",
                 histogram(
-                    [row.days for row in dates if abs(row.days) <= far],
+                    [row.days for row in dates],
                     "days, below 0 before it",
                     "acquisitions",
+                    whole=True,
                 ),
             ),
         )
-        + words.table(["", "median (10th to 90th percentile)", "n"], lines)
+        + words.framed(words.table(["", "median (10th to 90th percentile)", "n"], lines))
     )

@@ -43,6 +43,11 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     )
 
 
+def framed(*drawn: str) -> str:
+    """Tables and the like, in a card of their own."""
+    return f'<div class="card framed">{"".join(drawn)}</div>'
+
+
 def _side(column: int) -> str:
     return ' class="end"' if column else ""
 
