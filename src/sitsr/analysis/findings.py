@@ -103,12 +103,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _row(source: Source, state: str) -> SourceRow:
-    nowhere = (math.nan,) * 4
+    west, south, east, north = map(float, source.bounds or (math.nan,) * 4)
     return SourceRow(
         *(source.kind, source.site, source.patch, source.split or ""),
-        *(float(side) for side in source.bounds or nowhere),
-        tags=_tags(source),
-        state=state,
+        *(west, south, east, north, _tags(source), state),
     )
 
 

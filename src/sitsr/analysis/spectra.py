@@ -40,7 +40,8 @@ def binned(frequency: Doubles, power: Doubles, edges: Doubles) -> Doubles:
         np.bincount(place[held], values[held], len(edges) - 1)
         for values in (power * frequency, frequency)
     )
-    return np.divide(total, weight, out=np.full(len(edges) - 1, np.nan), where=weight > 0)
+    mean: Doubles = np.divide(total, weight, out=np.full(len(total), np.nan), where=weight > 0)
+    return mean
 
 
 def finest_octave(frequency: Doubles, power: Doubles) -> float:

@@ -94,7 +94,7 @@ def point_spread(
 def comparable(known: Booleans, clear: Booleans, scale: int) -> Booleans:
     """[H, W] clear pixels around which the reference is known for MARGIN pixels."""
     rows, cols = clear.shape
-    blocks = known.reshape(rows, scale, cols, scale).all(axis=(1, 3))
+    blocks = np.asarray(known.reshape(rows, scale, cols, scale).all(axis=(1, 3)), bool)
     square = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), bool)
     inside: Booleans = ndimage.binary_erosion(blocks, square)
     return inside & clear
