@@ -103,11 +103,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _row(source: Source, state: str) -> SourceRow:
+    named = source.kind, source.site, source.patch, source.split or ""
     west, south, east, north = map(float, source.bounds or (math.nan,) * 4)
-    return SourceRow(
-        *(source.kind, source.site, source.patch, source.split or ""),
-        *(west, south, east, north, _tags(source), state),
-    )
+    return SourceRow(*named, west, south, east, north, _tags(source), state)
 
 
 def _order(source: Source) -> tuple[str, ...]:
