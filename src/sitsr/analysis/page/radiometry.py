@@ -39,11 +39,13 @@ def radiometry(measured: Sequence[Measured]) -> str:
     cards = []
     for band in bands_of(measured):
         rows = [row for each in measured for row in each.pixels if row.band == band]
-        across = "reference, degraded"
-        for stage, name in (("before", STAGES[0]), ("after", STAGES[2])):
-            drawn = charts.density(
-                _values(rows, stage), _values(rows, "observed"), across, f"{band} of the series"
-            )
+        seen, up = _values(rows, "observed"), f"{band} of the series, reflectance"
+        for stage, name, unit in (
+            ("before", STAGES[0], "as given"),
+            ("after", STAGES[2], "reflectance"),
+        ):
+            across = f"{band} of the reference, degraded, {unit}"
+            drawn = charts.density(_values(rows, stage), seen, across, up)
             cards.append(card(f"{band}, {name}", drawn))
     return (
         words.note(
