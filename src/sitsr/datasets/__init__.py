@@ -7,7 +7,8 @@ and ``alsat`` those of two sensors or sizes; ``worldstrat``, ``breizhsr``, ``sen
 and ``mus2`` read public sets as they are published (docs/datasets); ``registration`` and
 ``harmonise`` bring a reference to its series; ``windows`` makes training batches of pairs, in
 memory or looked at where they lie (``views``); ``splits`` keeps testing apart from training;
-``store`` is what much data is trained on from;
+``store`` is what much data is trained on from; ``check`` finds what is wrong with a data set, and
+``prepare`` makes a store of it;
 ``exchange`` and ``predictions`` write and read pairs and answers as files (docs/pairs.md).
 """
 
@@ -22,6 +23,7 @@ from sitsr.datasets.archives import (
 )
 from sitsr.datasets.batches import Batch, Batches, Mixture
 from sitsr.datasets.breizhsr import is_breizhsr, read_breizhsr
+from sitsr.datasets.check import Finding, Limits, check_sources
 from sitsr.datasets.exchange import export_pairs, read_pairs
 from sitsr.datasets.harmonise import HARMONISERS, Fitted, fit_over, harmonised
 from sitsr.datasets.landsat import landsat_pairs, read_landsat
@@ -40,6 +42,7 @@ from sitsr.datasets.pairs import (
 )
 from sitsr.datasets.pickles import read_pickled_table
 from sitsr.datasets.predictions import read_prediction, write_prediction
+from sitsr.datasets.prepare import Preparation, prepare
 from sitsr.datasets.probav import is_probav, read_probav
 from sitsr.datasets.registration import (
     Shift,
@@ -64,15 +67,19 @@ __all__ = [
     "Archive",
     "Batch",
     "Batches",
+    "Finding",
     "Fitted",
     "Grouped",
+    "Limits",
     "Mixture",
     "Pair",
     "PairWindows",
+    "Preparation",
     "Shift",
     "Source",
     "Task",
     "at_hand",
+    "check_sources",
     "export_pairs",
     "fit_over",
     "harmonised",
@@ -83,6 +90,7 @@ __all__ = [
     "is_store",
     "is_worldstrat",
     "landsat_pairs",
+    "prepare",
     "read_alsat2b",
     "read_austria",
     "read_breizhsr",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import rasterio
@@ -38,6 +38,14 @@ PUBLISHED = "real pair, as published"
 that is how the papers on it score."""
 
 
+class Fault(NamedTuple):
+    """Something wrong with the files of a pair that its reader came upon and mended."""
+
+    check: str
+    """What it is called by ``sitsr.datasets.check``, such as "constant revisit"."""
+    said: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """What a system is asked: everything of a pair but the answer."""
@@ -66,6 +74,8 @@ class Pair(Task):
     """[H, W] of the reference: where it may be scored."""
     sensor_sigma: tuple[float, ...]
     """Point-spread function of each band, standard deviation in low-resolution pixels."""
+    faults: tuple[Fault, ...] = ()
+    """What its reader mended in it."""
 
     @property
     def task(self) -> Task:

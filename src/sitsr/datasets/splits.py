@@ -8,7 +8,7 @@ splits that break this, what is in the way leaves training, never testing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -100,6 +100,16 @@ def without_leaks(sources: Sequence[Source], *, buffer: float = 0.0) -> Grouped:
     kept = [each for each, stay in zip(sources, stays, strict=True) if stay]
     out = [each for each, stay in zip(sources, stays, strict=True) if not stay]
     return Grouped(kept, out)
+
+
+def overlapping(sources: Sequence[Source]) -> Iterator[tuple[Source, Source]]:
+    """Pairs of sources whose ground overlaps, each once, in the order of the list."""
+    boxes = _boxes(sources)
+    for start in range(0, len(boxes), 1000):
+        one, other = np.nonzero(_near(boxes[start : start + 1000], boxes, 0.0))
+        for k, m in zip((one + start).tolist(), other.tolist(), strict=True):
+            if k < m:
+                yield sources[k], sources[m]
 
 
 def areas_of(sources: Sequence[Source], buffer: float = 0.0) -> npt.NDArray[np.int32]:

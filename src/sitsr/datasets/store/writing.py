@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,13 @@ def write_store(
     *,
     name: str = "",
     licence: str = "",
+    made: Mapping[str, Any] | None = None,
     skip_unreadable: bool = False,
 ) -> Path:
     """Write pairs into a store, which appears when it is whole; stopped, it goes on where it was.
 
-    progress is told (pairs done, pairs in all). skip_unreadable: pairs that cannot be read are left
+    progress is told (pairs done, pairs in all). name, licence and made, how the pairs were made,
+    are noted in the store. skip_unreadable: pairs that cannot be read are left
     out, and named in the attributes of the store. InputError where out is taken, where the folder
     beside it holds part of another store, or the disk is full.
     """
@@ -47,7 +49,7 @@ def write_store(
     if out.exists():
         raise InputError(f"{out} is there already; remove it, or name another folder")
     aside = out.with_name(f"{out.name}.part")
-    asked = _asked(sources)
+    asked = _asked(sources, made)
     try:
         lines = _begun(aside, asked)
         for block in _blocks(sources, lines, progress, skip_unreadable):
@@ -56,7 +58,8 @@ def write_store(
         if not stored:
             raise InputError(f"none of {len(sources)} pairs can be read; {lines[0]['left_out']}")
         digest = hashlib.sha256("".join(line["digest"] for line in stored).encode()).hexdigest()
-        told = {"format": FORMAT, "name": name, "licence": licence, "digest": digest}
+        told: dict[str, Any] = {"format": FORMAT, "name": name, "licence": licence}
+        told |= {"digest": digest, "made": dict(made or {})}
         left = [line["left_out"] for line in lines if "left_out" in line]
         zarr.create_group(aside, attributes=told | {"left_out": left, "pairs": stored})
         (aside / "done.jsonl").unlink()
@@ -69,8 +72,9 @@ def write_store(
     return out
 
 
-def _asked(sources: Sequence[Source]) -> str:
-    told = [(each.kind, each.site, each.patch, each.split, each.tags) for each in sources]
+def _asked(sources: Sequence[Source], made: Mapping[str, Any] | None) -> str:
+    pairs = [(each.kind, each.site, each.patch, each.split, each.tags) for each in sources]
+    told = {"pairs": pairs, "made": dict(made or {})}
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 

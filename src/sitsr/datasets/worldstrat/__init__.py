@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from sitsr.datasets.pairs import REAL, Source
+from sitsr.datasets.pairs import REAL, Fault, Source
 from sitsr.datasets.worldstrat.pixels import (
     LEVELS,
     TARGETS,
@@ -65,6 +65,7 @@ __all__ = [
     "read_splits",
     "read_worldstrat",
     "site_of",
+    "worldstrat_faults",
 ]
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,23 @@ def read_worldstrat(
     for reason, names in missing.items():
         log.warning("left out %d tiles without %s: %s", len(names), reason, _listed(names))
     return sources
+
+
+def worldstrat_faults(folder: Path) -> Iterator[tuple[str, str, Fault]]:
+    """(site, tile, fault) of the table of splits as published, and of what tiles lack."""
+    path = folder / SPLIT_FILE
+    leaks = leaks_of(read_splits(path) if path.is_file() else [])
+    for tiles, check, said in (
+        (leaks.straddling, "leaking split", "is named in two splits"),
+        (leaks.shared, "leaking split", "is for testing, but its area is also trained on"),
+        (leaks.repeated, "repeated pair", "has more than one line in the table of splits"),
+    ):
+        for tile in tiles:
+            yield site_of(tile), tile, Fault(check, said)
+    areas, wish = read_areas(folder / "metadata.csv"), Wish("L2A", "pansharpened", 4, None)
+    for name in _names(folder):
+        if isinstance(lacking := _tile(folder, name, areas.get(name), wish), str):
+            yield site_of(name), name, Fault("missing files", f"is without {lacking}")
 
 
 def _source(tile: Tile, wish: Wish, split: str | None, tags: Mapping[str, str]) -> Source:

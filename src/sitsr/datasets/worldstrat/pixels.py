@@ -19,7 +19,7 @@ from odc.geo.geobox import GeoBox
 from sitsr.clouds import clear_sky
 from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets.archives import L2A_BANDS
-from sitsr.datasets.pairs import REAL, Pair
+from sitsr.datasets.pairs import REAL, Fault, Pair
 from sitsr.datasets.worldstrat.ground import opened_raster, place_of, utm_grid
 from sitsr.datasets.worldstrat.splits import site_of
 from sitsr.datasets.worldstrat.tables import Bounds, read_own_days
@@ -118,12 +118,13 @@ def load_pair(tile: Tile, wish: Wish) -> Pair:
     """
     grid = utm_grid(tile.bounds)
     bands, reference, known, notes = _reference(tile, wish, grid)
-    series = _series(tile, wish, grid, bands, notes)
+    series, mended = _series(tile, wish, grid, bands, notes)
     # Ground that no date shows is left empty by a system, and not scored.
     ever = series.clear.any(0).repeat(wish.scale, 0).repeat(wish.scale, 1)
     sigma = tuple(_sigma(band) for band in bands)
     task = (series, tile.target, wish.scale, site_of(tile.name), tile.name, REAL)
-    return Pair(*task, reference, known & ever, sigma)
+    faults = tuple(note for note in (*mended, *notes) if note.check)
+    return Pair(*task, reference, known & ever, sigma, faults)
 
 
 def _sigma(band: str) -> float:
@@ -136,7 +137,7 @@ def _sigma(band: str) -> float:
 
 def _reference(
     tile: Tile, wish: Wish, grid: GeoBox
-) -> tuple[tuple[str, ...], Floats, Booleans, list[str]]:
+) -> tuple[tuple[str, ...], Floats, Booleans, list[Fault]]:
     """Bands, image [C, scale·H, scale·W], where it is known [scale·H, scale·W], and notes."""
     with opened_raster(tile.reference) as file:
         bands = _bands_of(tile.reference, file.count, wish.target)
@@ -156,11 +157,11 @@ def _reference(
     ordered = tuple(sorted(bands))
     sharp = sharp[[bands.index(band) for band in ordered]]
     had = "6 m" if wish.target == "rgbn" else "1.5 m"
-    notes = [
-        f"the {wish.target} reference was resampled once from {had} to {fine.resolution.x:g} m"
-    ]
+    done = f"the {wish.target} reference was resampled once from {had} to {fine.resolution.x:g} m"
+    notes = [Fault("", done)]
     if any(bars := black_bars(numbers)):
-        notes.append(f"masked black bars of the reference: {_sides(bars)} pixels of {had}")
+        said = f"masked black bars of the reference: {_sides(bars)} pixels of {had}"
+        notes.append(Fault("black bars", said))
     return ordered, sharp, known, notes
 
 
@@ -193,12 +194,13 @@ def _sides(bars: tuple[int, int, int, int]) -> str:
 
 
 def _series(
-    tile: Tile, wish: Wish, grid: GeoBox, bands: tuple[str, ...], after: list[str]
-) -> Series:
+    tile: Tile, wish: Wish, grid: GeoBox, bands: tuple[str, ...], after: list[Fault]
+) -> tuple[Series, list[Fault]]:
+    """The series, and what was decided on the way to it."""
     held = _needed(tile, wish, bands)
     frames, notes = _frames(tile, wish, grid, held)
     if not frames:
-        why = "; ".join(notes) or "there is none"
+        why = "; ".join(note.said for note in notes) or "there is none"
         raise InputError(f"no revisit of {tile.name} can be used ({why}); leave the tile out")
     images = np.stack([frame.image for frame in frames])
     clear = np.stack([frame.clear for frame in frames])
@@ -209,21 +211,23 @@ def _series(
         raise InputError(
             f"{tile.name} shows no clear ground on any of {len(frames)} dates; leave it out"
         )
-    return Series(
+    notes = [Fault("", f"{wish.level} was warped once to {PIXEL:g} m (cubic)"), *notes, *told]
+    series = Series(
         images=_chosen(images, held, bands),
         clear=clear,
         dates=tuple(frame.day for frame in frames),
         bands=bands,
         grid=grid,
         sources=tuple(str(frame.revisit.path) for frame in frames),
-        history=(f"{wish.level} was warped once to {PIXEL:g} m (cubic)", *notes, *told, *after),
+        history=tuple(note.said for note in (*notes, *after)),
     )
+    return series, notes
 
 
-def _without_mask(frames: Sequence[_Frame]) -> list[str]:
+def _without_mask(frames: Sequence[_Frame]) -> list[Fault]:
     which = [str(frame.revisit.number) for frame in frames if not frame.masked]
     told = f"clear sky by the spectral rule where CLM is missing: revisits {', '.join(which)}"
-    return [told] if which else []
+    return [Fault("missing mask", told)] if which else []
 
 
 def _needed(tile: Tile, wish: Wish, bands: tuple[str, ...]) -> tuple[str, ...]:
@@ -243,10 +247,10 @@ def _chosen(images: Floats, held: tuple[str, ...], bands: tuple[str, ...]) -> Fl
 
 def _frames(
     tile: Tile, wish: Wish, grid: GeoBox, held: tuple[str, ...]
-) -> tuple[list[_Frame], list[str]]:
+) -> tuple[list[_Frame], list[Fault]]:
     """The best revisits that can be used, one a day, in order of time; and what was decided."""
     kept: dict[date, _Frame] = {}
-    notes = []
+    notes: list[Fault] = []
     for revisit in tile.revisits:
         if len(kept) == wish.most_images:
             break
@@ -254,29 +258,30 @@ def _frames(
         day = revisit.day or own
         name = f"revisit {revisit.number} of {day}"
         if day is None:
-            notes.append(f"left out revisit {revisit.number}, of which no day is known")
+            said = f"left out revisit {revisit.number}, of which no day is known"
+            notes.append(Fault("missing date", said))
         elif day in kept:
             better = kept[day].revisit.number
-            notes.append(f"left out {name}, a day of which revisit {better} ranks higher")
-        elif isinstance(got := _frame(_read(revisit, wish, held, tile.bounds), grid), str):
-            notes.append(f"left out {name}, {got}")
+            said = f"left out {name}, a day of which revisit {better} ranks higher"
+            notes.append(Fault("duplicate revisit", said))
+        elif isinstance(got := _frame(_read(revisit, wish, held, tile.bounds), grid), Fault):
+            notes.append(Fault(got.check, f"left out {name}, {got.said}"))
         else:
             kept[day] = _Frame(revisit, day, *got)
             if own not in (day, None):
-                notes.append(
-                    f"{name} by metadata.csv is of {own} by its own file; the former was kept"
-                )
+                said = f"{name} by metadata.csv is of {own} by its own file; the former was kept"
+                notes.append(Fault("dates disagree", said))
     return [kept[day] for day in sorted(kept)], notes
 
 
-def _frame(raw: _Raw, grid: GeoBox) -> tuple[Floats, Booleans, bool] | str:
+def _frame(raw: _Raw, grid: GeoBox) -> tuple[Floats, Booleans, bool] | Fault:
     """Image, where it is clear and whether a mask said so, on the series' grid; or why not."""
     if is_constant(raw.image):
-        return "all of whose pixels are equal"
+        return Fault("constant revisit", "all of whose pixels are equal")
     good = raw.seen if raw.clear is None else raw.seen & raw.clear
     image, known, clear = onto(grid, raw.image, raw.seen, good, raw.grid)
     if not known.any():
-        return "which shows nothing of the tile"
+        return Fault("empty revisit", "which shows nothing of the tile")
     return image, clear, raw.clear is not None
 
 
