@@ -33,7 +33,7 @@ HOUSE: dict[str, set[str]] = {
     "scenes": FILES,
     "datasets": {
         *("rasterio", "xarray", "scipy", "torch"),
-        *("pandas", "pyarrow", "py7zr", "requests", "zarr", "numcodecs"),
+        *("pandas", "pyarrow", "py7zr", "requests", "urllib3", "zarr", "numcodecs"),
     },
     "inference": TORCH,
     "training": TORCH | {"lightning", "pydantic", "yaml", "PIL"},

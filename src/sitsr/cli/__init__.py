@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 
 from sitsr import __version__
+from sitsr.cli.data import data
+from sitsr.cli.progress import Step, shown
 
 app = typer.Typer(
     name="sitsr",
@@ -23,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(data)
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 Data = Annotated[
@@ -299,17 +303,9 @@ def _whole(name: str, text: str) -> int:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with an estimate of what is left, on standard error; none where nobody looks."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    hidden = not console.is_terminal or logging.getLogger("sitsr").level >= logging.ERROR
-    columns = ("{task.description:16}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=hidden) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def _progress(what: str) -> Iterator[Step]:
+    with shown(what) as bars:
+        yield bars("")
 
 
 def main() -> None:
