@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,8 @@ import torch
 
 from sitsr.datasets.archives import BANDS
 from sitsr.datasets.batches import Batch, Mixture, chosen_frames, clouded, stacked, turned
-from sitsr.datasets.exchange import read_pairs
+from sitsr.datasets.known import open_dataset
 from sitsr.datasets.pairs import Source
-from sitsr.datasets.store import is_store, read_store
 from sitsr.datasets.views import InMemory, View, days_from
 from sitsr.series import InputError, phase_of_year
 
@@ -100,22 +99,27 @@ def view_of(source: Source) -> View:
     return InMemory(source.load()) if source.look is None else source.look()
 
 
-def training_pairs(folder: Path, sites: Sequence[str] | None = None) -> list[Source]:
-    """The pairs of a store, or on disk (docs/pairs.md), that may be trained on, of these sites.
+def training_pairs(
+    folder: Path, sites: Sequence[str] | None = None, where: Mapping[str, str] | None = None
+) -> list[Source]:
+    """The pairs in a folder that may be trained on: of these sites, and with these tags, or all.
 
-    Those of the split "train", and those that name no split. InputError where there are none, or
-    none of a site.
+    The folder is a public data set, a store, or pairs on disk (docs/pairs.md). Those of the split
+    "train", and those that name no split. InputError where there are none, or none of a site.
     """
-    there = read_store(folder) if is_store(folder) else read_pairs(folder)
-    may = [each for each in there if each.split in (None, "train")]
+    may = [each for each in open_dataset(folder) if each.split in (None, "train")]
     if not may:
         raise InputError(
             f"{folder} holds only pairs that are set apart for other splits; "
             'give pairs with the "split" "train"'
         )
-    found = sorted({each.site for each in may})
+    wanted = (where or {}).items()
+    if not (tagged := [each for each in may if wanted <= each.tags.items()]):
+        asked = ", ".join(f"{name}: {value}" for name, value in wanted)
+        raise InputError(f"{folder} holds no pair to train on with {asked}")
+    found = sorted({each.site for each in tagged})
     if missing := sorted(set(sites or ()) - set(found)):
         raise InputError(
             f"{folder} does not hold {', '.join(missing)}; it holds {', '.join(found)}"
         )
-    return [each for each in may if sites is None or each.site in sites]
+    return [each for each in tagged if sites is None or each.site in sites]

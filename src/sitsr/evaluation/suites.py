@@ -1,10 +1,11 @@
 """What systems are scored on: from a folder and the name of a split to pairs that are not read yet.
 
-A folder is one of four things, told by what lies in it:
+A folder is one of five things, told by what lies in it:
 
     the archives of the recipe   austria, austria_pairs, boadella, flanders: scale transfer,
                                  held-out dates, real pairs
     Alsat-2B                     Train and Test, as published: real pairs of one date
+    another public data set      as published (docs/datasets), or a training store made of one
     pairs on disk                pair.json beside a series and a reference (docs/pairs.md)
     series of dated GeoTIFFs     one folder a site, or one series: scale transfer of your own ground
 """
@@ -27,6 +28,7 @@ from sitsr.datasets import (
     Pair,
     Source,
     at_hand,
+    is_store,
     landsat_pairs,
     read_alsat2b,
     read_austria,
@@ -36,6 +38,7 @@ from sitsr.datasets import (
     scale_transfer_pairs,
 )
 from sitsr.datasets.alsat import is_alsat2b
+from sitsr.datasets.known import open_dataset, recognise
 from sitsr.model import Card
 from sitsr.scenes import open_series
 from sitsr.series import InputError, Series
@@ -72,6 +75,8 @@ def sources_in(data: Path, split: str | None, card: Card, dates: int) -> list[So
     """
     if not data.is_dir():
         raise InputError(f"{data} is not a folder; give one that holds pairs or series with --data")
+    if recognise(data) not in (None, "alsat2b") or is_store(data):
+        return [_cut(source, card) for source in open_dataset(data, split)]
     if next(data.glob("**/pair.json"), None):
         return read_pairs(data, split)
     if split not in (None, *SPLITS):

@@ -50,6 +50,8 @@ class SourceSettings(Settings):
     """Sites or cities trained on; all if not said. Alsat-2B and others of one site take none."""
     side: int = 96
     """Of the crop, pixels at full resolution."""
+    where: dict[str, str] = {}
+    """Tags that pairs must bear, such as {"band": "RED"}; of `pairs` only."""
 
 
 class Recipe(Settings):
@@ -96,8 +98,8 @@ class Recipe(Settings):
     alsat2b: SourceSettings | None = None
     """Real pairs of one date, without B08; weights trained on them may not be passed on."""
     pairs: SourceSettings | None = None
-    """A folder of pairs on disk (docs/pairs.md), used as they lie: those of the split "train", and
-    those that name none. `places` are their sites."""
+    """A public data set (docs/datasets), a training store, or pairs on disk (docs/pairs.md), used
+    as they lie: those of the split "train", and those that name none. `places` are their sites."""
 
     @property
     def sources(self) -> dict[str, SourceSettings]:
@@ -261,7 +263,7 @@ def _source(name: str, recipe: Recipe, folder: Path) -> Source:
         found = (
             read_alsat2b(folder, "train")
             if name == "alsat2b"
-            else training_pairs(folder, chosen.places)
+            else training_pairs(folder, chosen.places, chosen.where)
         )
         _no_leak(recipe, {each.site for each in found})
         return PairWindows(found, mixture, chosen.side, recipe.scale, recipe.bands)
