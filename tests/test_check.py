@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from miniatures.scenery import coarse, fine
 from miniatures.worldstrat import DEFECTS, make_worldstrat
 from sitsr.datasets import read_worldstrat
 from sitsr.datasets.check import Finding, check_sources, report
+from sitsr.datasets.known import open_dataset
 from sitsr.datasets.pairs import REAL, Pair, Source, at_hand
 from sitsr.datasets.worldstrat import worldstrat_faults
 from sitsr.series import InputError
@@ -54,6 +56,39 @@ def test_a_planted_defect_of_worldstrat_is_found_and_no_other(defect: str, tmp_p
 def test_nothing_is_found_in_a_clean_data_set(tmp_path: Path) -> None:
     make_worldstrat(tmp_path / "w")
     assert found_in(tmp_path / "w") == set()
+
+
+@pytest.mark.parametrize("name", ["breizhsr", "sen2venus", "probav", "mus2"])
+def test_nothing_but_what_their_pages_tell_of_is_found_in_other_data_sets(
+    name: str, tmp_path: Path
+) -> None:
+    maker = getattr(importlib.import_module(f"miniatures.{name}"), f"make_{name}")
+    maker(tmp_path / name)
+    found = {each.check for each in check_sources(open_dataset(tmp_path / name))}
+    assert found <= TOLD[name]
+
+
+TOLD = {
+    "breizhsr": {"leaking split"},
+    "sen2venus": set[str](),
+    "probav": set[str](),
+    "mus2": set[str](),
+}
+
+CUT_SHORT = {
+    "breizhsr": "a raster is cut short",
+    "sen2venus": "a tensor is cut short",
+    "probav": "an image is cut short",
+    "mus2": "an image is cut short",
+}
+
+
+@pytest.mark.parametrize("name", CUT_SHORT)
+def test_a_broken_file_of_other_data_sets_is_found(name: str, tmp_path: Path) -> None:
+    maker = getattr(importlib.import_module(f"miniatures.{name}"), f"make_{name}")
+    maker(tmp_path / name, defects=frozenset({CUT_SHORT[name]}))
+    found = [each for each in check_sources(open_dataset(tmp_path / name))]
+    assert "unreadable" in {each.check for each in found}
 
 
 SCALE = 4

@@ -21,11 +21,16 @@ def test_every_command_has_its_place_in_the_manual() -> None:
 
 
 def test_every_option_that_a_page_shows_is_one() -> None:
-    known = {name for each in COMMANDS.values() for param in each.params for name in param.opts}
+    every = [*COMMANDS.values(), *COMMANDS["data"].commands.values()]
+    known = {name for each in every for param in each.params for name in param.opts}
     known |= {"--help", "--version", "--install-completion"}
     shown = {
         option
-        for page in (ROOT / "README.md", ROOT / "docs/commands.md")
+        for page in (
+            ROOT / "README.md",
+            ROOT / "docs/commands.md",
+            *(ROOT / "docs/datasets").iterdir(),
+        )
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text())
     }
     assert shown <= known
