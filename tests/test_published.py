@@ -39,6 +39,14 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "probav": make_probav,
 }
 HALVES = {"train": 0.5, "test": 0.5}
+SAID = {
+    "worldstrat": "not for commercial use: trained on imagery under CC BY-NC",
+    "breizhsr": "not to be redistributed: trained on imagery without a licence",
+    "sen2venus": "not for commercial use: trained on imagery under CC BY-NC",
+    "probav": "not to be redistributed: trained on imagery without a licence",
+}
+"""Of the licence, in the card of weights."""
+
 PREPARED = {
     "worldstrat": Preparation(register=True, harmonise="gain"),
     "breizhsr": Preparation(register=True, harmonise="gain", shares=HALVES),
@@ -65,7 +73,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, make in MAKERS.items():
         make(folder / name)
         if how := PREPARED.get(name):
-            prepare(open_dataset(folder / name), folder / f"{name}-store", how)
+            prepare(open_dataset(folder / name), folder / f"{name}-store", how, name=name)
     return folder
 
 
@@ -105,3 +113,4 @@ def test_its_tiny_variant_trains_on_a_miniature(path: Path, data: Path, tmp_path
     card = open_model(weights, "cpu").card
     assert card.bands == recipe.bands and card.scale == recipe.scale
     assert card.trained_on.startswith("pairs; 4 batches")
+    assert card.licence == SAID[of_name(path)]

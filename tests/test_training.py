@@ -38,7 +38,7 @@ from sitsr.training import (
     train,
     watching,
 )
-from sitsr.training.recipe import card_of, data_fingerprint
+from sitsr.training.recipe import card_of, data_fingerprint, licence
 
 pytestmark = [
     # Lightning's and torch's advice on loaders, loggers and their own future
@@ -196,8 +196,9 @@ def test_alsat2b_is_trained_on_in_three_bands_and_said_not_to_be_passed_on(tmp_p
     assert {made[k].hr.shape[1] for k in range(20)} == {3}
     card = card_of(recipe)
     assert card.bands == tuple(THREE) and len(card.sigma) == 3
-    assert card.licence == "not to be redistributed: trained on imagery without a licence"
-    assert card_of(recipe_with(bands=THREE)).licence == "Apache-2.0"
+    said = "not to be redistributed: trained on imagery without a licence"
+    assert licence(recipe, tmp_path) == said
+    assert licence(recipe_with(bands=THREE), tmp_path) == "Apache-2.0"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sitsr.datasets.pairs import Fault, Source
 from sitsr.datasets.probav import is_probav, read_probav
 from sitsr.datasets.records import Dataverse, Links, Record, Zenodo
 from sitsr.datasets.sen2venus import is_sen2venus, read_sen2venus
-from sitsr.datasets.store import is_store, read_store
+from sitsr.datasets.store import is_store, name_of_store, read_store
 from sitsr.datasets.worldstrat import is_worldstrat, read_worldstrat, worldstrat_faults
 from sitsr.series import InputError
 
@@ -63,6 +63,12 @@ class Known:
 
 NON_COMMERCIAL = "weights trained on it are not for commercial use, and their card says so"
 NOT_STATED = "train and measure, but pass on neither the images nor weights trained on them"
+
+OF_WEIGHTS = {
+    NON_COMMERCIAL: "not for commercial use: trained on imagery under CC BY-NC",
+    NOT_STATED: "not to be redistributed: trained on imagery without a licence",
+}
+"""What the card of weights says under these terms."""
 
 DATASETS: Mapping[str, Known] = {
     "worldstrat": Known(
@@ -181,6 +187,12 @@ def known(name: str) -> Known:
 def recognise(folder: Path) -> str | None:
     """The name of the data set that a folder is laid out as, None where it is none of them."""
     return next((name for name, each in DATASETS.items() if each.is_there(folder)), None)
+
+
+def licence_of_weights(folder: Path) -> str | None:
+    """What the card of weights trained on the data in a folder has to say; None where nothing."""
+    name = name_of_store(folder) if is_store(folder) else recognise(folder) or ""
+    return OF_WEIGHTS.get(DATASETS[name].terms) if name in DATASETS else None
 
 
 def open_dataset(folder: Path, split: str | None = None) -> list[Source]:

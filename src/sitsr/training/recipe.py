@@ -18,6 +18,7 @@ from sitsr.datasets import Batches, Mixture
 from sitsr.datasets.alsat import ALSAT_BANDS, read_alsat2b
 from sitsr.datasets.archives import BANDS, read_austria, read_flanders, read_naip, read_theia
 from sitsr.datasets.batches import Aerial, Observed, ScaleTransfer, Source
+from sitsr.datasets.known import licence_of_weights
 from sitsr.datasets.windows import PairWindows, training_pairs
 from sitsr.methods import method
 from sitsr.model import Card, Model
@@ -27,8 +28,6 @@ from sitsr.training.losses import TERMS
 SOURCES = ("austria", "flanders", "theia", "naip", "alsat2b", "pairs")
 """Fields of a recipe that name what is trained on. A new one comes last: the order decides which
 source a batch is drawn from."""
-
-UNLICENSED = "not to be redistributed: trained on imagery without a licence"
 
 
 class Settings(BaseModel):
@@ -171,8 +170,6 @@ def card_of(recipe: Recipe) -> Card:
             told.pop(inner, None)  # those of the method's own encoder are not another's
         elif inner in fields and inner in told:
             fields[inner] = {**told[inner], **fields[inner]}
-    if recipe.alsat2b:
-        fields["licence"] = UNLICENSED
     fields["sigma"] = tuple(fields.get("sigma", (SENTINEL2_SIGMA[band] for band in recipe.bands)))
     if len(fields["sigma"]) != len(recipe.bands):
         raise InputError(
@@ -255,6 +252,13 @@ def batches(recipe: Recipe, data: Path) -> Batches:
     if not sources:
         raise InputError("the recipe names nothing to train on; give one of the archives")
     return Batches(sources, recipe.mixture, recipe.seed)
+
+
+def licence(recipe: Recipe, data: Path) -> str:
+    """What the card of weights says of those who would pass them on."""
+    folders = [data / each.folder for each in recipe.sources.values()]
+    told = [said for folder in folders if (said := licence_of_weights(folder)) is not None]
+    return "; ".join(dict.fromkeys(told)) or Card.licence
 
 
 def _source(name: str, recipe: Recipe, folder: Path) -> Source:

@@ -38,7 +38,7 @@ from sitsr.series import InputError
 from sitsr.training.adversarial import PatchDiscriminator
 from sitsr.training.beginning import begin_with
 from sitsr.training.losses import mean_losses, residual_losses
-from sitsr.training.recipe import Recipe, batches, card_of, data_fingerprint
+from sitsr.training.recipe import Recipe, batches, card_of, data_fingerprint, licence
 from sitsr.training.sharing import Share, WholeDraws
 from sitsr.training.watching import Patience, Watch, validation_batches
 
@@ -238,7 +238,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     text = _keep_recipe(recipe, folder)
     dataset = batches(recipe, data)
-    fit = Fit(recipe, replace(card_of(recipe), recipe=text, provenance=provenance(recipe, dataset)))
+    card = replace(card_of(recipe), recipe=text, provenance=provenance(recipe, dataset))
+    if "licence" not in recipe.network:
+        card = replace(card, licence=licence(recipe, data))
+    fit = Fit(recipe, card)
     callbacks = _callbacks(fit, data, folder, engine)
     last = folder / "last.ckpt"
     loader = DataLoader(

@@ -12,7 +12,7 @@ array, so that a store is a few files a block. What lies under clouds is kept.
 """
 
 from sitsr.datasets.store.layout import FORMAT
-from sitsr.datasets.store.reading import is_store, read_store
+from sitsr.datasets.store.reading import is_store, name_of_store, read_store
 from sitsr.datasets.store.writing import write_store
 
-__all__ = ["FORMAT", "is_store", "read_store", "write_store"]
+__all__ = ["FORMAT", "is_store", "name_of_store", "read_store", "write_store"]

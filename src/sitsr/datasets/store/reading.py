@@ -27,6 +27,11 @@ def is_store(folder: Path) -> bool:
     return _attributes(folder).get("format") == FORMAT
 
 
+def name_of_store(folder: Path) -> str:
+    """Of the data set that a store was made of."""
+    return str(_attributes(folder).get("name", ""))
+
+
 def read_store(folder: Path, split: str | None = None) -> list[Source]:
     """The pairs of a split, or all, not read yet; windows of them are read where they lie.
 
