@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from sitsr.datasets.alsat import is_alsat2b, read_alsat2b
 from sitsr.datasets.breizhsr import is_breizhsr, read_breizhsr
 from sitsr.datasets.download import Remote
 from sitsr.datasets.exchange import read_pairs
+from sitsr.datasets.landsat import landsat_pairs
 from sitsr.datasets.mus2 import is_mus2, read_mus2
-from sitsr.datasets.pairs import Fault, Source
+from sitsr.datasets.pairs import Fault, Pair, Source, at_hand, real_pairs
 from sitsr.datasets.probav import is_probav, read_probav
 from sitsr.datasets.records import Dataverse, Links, Record, Zenodo
 from sitsr.datasets.sen2venus import is_sen2venus, read_sen2venus
@@ -34,6 +35,21 @@ def _all_parts(folder: Path, split: str | None) -> list[Source]:
 
 def _published(folder: Path, split: str | None) -> list[Source]:
     return read_worldstrat(folder, split, grouped=False)
+
+
+def _is_vorarlberg(folder: Path) -> bool:
+    parts = ("0/s2.tif", "0/orthophoto.tif")
+    return all((folder / part).is_file() for part in parts)
+
+
+def _is_flanders(folder: Path) -> bool:
+    return any(folder.glob("L8_SR_10m_*.nc")) and any(folder.glob("S2_L2A_10m_*.nc"))
+
+
+def _without_splits(pairs: Sequence[Pair], split: str | None) -> list[Source]:
+    if split is not None:
+        raise InputError(f"there is no split {split} here; ask for none")
+    return [at_hand(pair) for pair in pairs]
 
 
 @dataclass(frozen=True)
@@ -172,6 +188,31 @@ DATASETS: Mapping[str, Known] = {
         page="docs/datasets/README.md",
         is_there=is_alsat2b,
         read=_all_parts,
+    ),
+    "vorarlberg": Known(
+        title="Vorarlberg",
+        summary="Sentinel-2 with aerial orthophotos at 2.5 m, three tiles of one valley",
+        licence="CC BY 4.0 (orthophotos), free and open (Sentinel-2)",
+        terms="no conditions but the credit",
+        cite="orthophotos: BEV / basemap.at; contains modified Copernicus Sentinel data 2023",
+        record=None,
+        usual=None,
+        page="docs/datasets/archives.md",
+        is_there=_is_vorarlberg,
+        read=lambda folder, split: _without_splits(real_pairs(folder), split),
+    ),
+    "flanders": Known(
+        title="Flanders",
+        summary="Landsat-8 series with Sentinel-2 as reference, 30 m to 10 m, one patch of fields",
+        licence="public domain (Landsat-8), free and open (Sentinel-2)",
+        terms="no conditions but the credit",
+        cite="Landsat-8 image courtesy of the U.S. Geological Survey; contains modified Copernicus "
+        "Sentinel data 2017–2018",
+        record=None,
+        usual=None,
+        page="docs/datasets/archives.md",
+        is_there=_is_flanders,
+        read=lambda folder, split: _without_splits(landsat_pairs(folder), split),
     ),
 }
 """By the names that commands take."""
