@@ -6,8 +6,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +13,8 @@ from typing import Annotated
 import typer
 
 from sitsr import __version__
-from sitsr.cli.data import data
-from sitsr.cli.progress import Step, shown
+from sitsr.cli.data import data as data_commands
+from sitsr.cli.progress import progress
 
 app = typer.Typer(
     name="sitsr",
@@ -25,8 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(data)
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 Data = Annotated[
@@ -112,7 +108,7 @@ def super_resolve(
 
     target = _day(on)
     check_free(out)  # before the long work, not after it
-    with _progress("Reading") as step:
+    with progress("Reading") as step:
         opened = sitsr.open_series(
             series,
             bands=bands.split(",") if bands else None,
@@ -121,7 +117,7 @@ def super_resolve(
             assume_crs=assume_crs,
         )
         step(1, 1)
-    with _progress("Super-resolving") as step:
+    with progress("Super-resolving") as step:
         result = sitsr.super_resolve(
             opened,
             target,
@@ -134,7 +130,7 @@ def super_resolve(
             weights=weights,
             progress=step,
         )
-    with _progress("Writing") as step:
+    with progress("Writing") as step:
         folder = result.save(out, progress=step)
     if logging.getLogger("sitsr").level < logging.ERROR:
         served = result.estimate.provenance["served"]
@@ -198,7 +194,7 @@ def methods(
     from sitsr.evaluation.costs import listing
 
     table = Table("method", "million weights", "MFLOP a pixel", "steps", "uses", "paper", box=None)
-    with _progress("Counting") as step:
+    with progress("Counting") as step:
         for line in listing(dates, step):
             table.add_row(*line)
     Console().print(table)
@@ -257,7 +253,7 @@ def evaluate(
         device=device,
     )
     logging.getLogger("sitsr.inference").setLevel(logging.ERROR)  # dates far away are the point
-    with _progress("Scoring") as step:
+    with progress("Scoring") as step:
         folder = run(plan, step)
     if logging.getLogger("sitsr").level < logging.ERROR:
         typer.echo(f"{folder / 'table.md'}\n{folder / 'report.html'}")
@@ -279,9 +275,12 @@ def pairs(
     from sitsr.model import open_model
 
     sources = sources_in(data, split, open_model(weights, "cpu").card, dates)
-    with _progress("Writing") as step:
+    with progress("Writing") as step:
         export_pairs(sources, out, step, split=split)
     typer.echo(f"{out}: {len(sources)} pairs")
+
+
+app.add_typer(data_commands, name="data")
 
 
 def _day(text: str) -> date:
@@ -302,19 +301,15 @@ def _whole(name: str, text: str) -> int:
         raise InputError(f"{name} is {text}, but should be a whole number") from error
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Step]:
-    with shown(what) as bars:
-        yield bars("")
-
-
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 1."""
-    from sitsr.series import InputError
-
     try:
         app()
-    except InputError as error:
+    except ValueError as error:
+        from sitsr.series import InputError  # here, for it takes half of the time that help does
+
+        if not isinstance(error, InputError):
+            raise
         typer.echo(f"sitsr: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,105 +1,141 @@
-"""`sitsr data`: the public data sets, from the net to a training store."""
+"""The commands on public data sets: list, read about, get, check, prepare and analyse them."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sitsr.cli.progress import progress, transfer
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sitsr.datasets import Source
+    from sitsr.datasets.known import Known
+    from sitsr.datasets.obtaining import Plan
 
 data = typer.Typer(
-    name="data",
-    help="Public data sets: list, fetch, check, prepare, analyse.",
+    help="Public data sets: list, read about, get, check, prepare, analyse them.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Folder = Annotated[
     Path, typer.Argument(help="A public data set, a training store, or pairs on disk.")
 ]
 Part = Annotated[str | None, typer.Option("--split", help="train, validation or test; else all.")]
+Name = Annotated[str, typer.Argument(help="As `sitsr data list` calls it, such as worldstrat.")]
 
 
 @data.command("list")
-def list_() -> None:
-    """List the data sets that are known."""
+def list_known() -> None:
+    """List the data sets: what they hold, how large they are, who may do what with them."""
     from rich.console import Console
     from rich.table import Table
 
     from sitsr.datasets.known import DATASETS
 
-    table = Table("name", "what it is", "licence", box=None)
-    for name, each in DATASETS.items():
-        table.add_row(name, each.summary, each.licence)
-    Console().print(table)
+    table = Table(
+        "name", "what", "scale", "GB", "licence", "weights", box=None, padding=(0, 2, 0, 0)
+    )
+    for each in DATASETS.values():
+        size = each.records[0].gigabytes
+        table.add_row(
+            each.name,
+            each.summary,
+            each.scale,
+            "?" if size is None else f"{size:g}",
+            each.licence.name,
+            each.licence.weights,
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @data.command()
 def info(
-    name: Annotated[str, typer.Argument(help="As `sitsr data list` calls it.")],
-    folder: Annotated[
-        Path | None, typer.Option("--data", help="Where it lies, to say what is there.")
+    name: Name,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder to look into: what of it is there.")
     ] = None,
 ) -> None:
-    """Tell of one data set: licence, record, how to cite; and what is there of it."""
-    from sitsr.datasets.known import known
+    """Say all that is known of a data set: pairs, licence, how to cite, records, layout."""
+    from sitsr.datasets.known import find_dataset
+    from sitsr.datasets.obtaining import statement
 
-    told = known(name)
-    typer.echo(f"{told.title}: {told.summary}")
-    typer.echo(f"licence  {told.licence}\nterms    {told.terms}")
-    typer.echo(f"record   {told.record.page if told.record else 'none is known'}")
-    typer.echo(f"cite     {told.cite}\nmore     {told.page}")
-    if folder is not None:
-        sources = told.read(folder, None)
-        typer.echo(f"there    {_counted(sources)}")
+    found = find_dataset(name)
+    lines = [statement(found), found.summary, f"Kind of its pairs: {found.kind}"]
+    lines += [f"Scale: {found.scale}", f"Page: {found.page}", "", "Records:"]
+    for each in found.records:
+        size = "" if each.gigabytes is None else f", about {each.gigabytes:g} GB"
+        how = ", to be fetched with a browser" if each.host == "by hand" else ""
+        lines.append(f"  edition {each.edition}: {each.page}{size}{how}")
+        lines += [f"    {file}  md5 {md5}" for file, md5 in each.md5.items()]
+        if each.default:
+            lines.append(f"    fetched if not said otherwise: {', '.join(each.default)}")
+    lines += ["", "Layout:", *(f"  {line}" for line in found.layout.splitlines())]
+    if data is not None:
+        lines += ["", *_there(found, data)]
+    typer.echo("\n".join(lines))
 
 
 @data.command()
 def download(
-    name: Annotated[str, typer.Argument(help="As `sitsr data list` calls it.")],
-    out: Annotated[Path, typer.Option(help="Folder for it; what is there is gone on with.")],
-    file: Annotated[
-        list[str] | None, typer.Option(help="File of the record; repeat for more [the usual].")
-    ] = None,
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder for it; what lies there already stays.")],
     split: Annotated[
-        str | None, typer.Option(help="Of WorldStrat: train, validation, test.")
+        str | None, typer.Option(help="WorldStrat: tiles of train, validation or test only.")
     ] = None,
-    cover: Annotated[
-        str | None, typer.Option("--class", help="Of WorldStrat: IPCC class, such as Forest.")
+    ground: Annotated[
+        str | None,
+        typer.Option("--class", help="WorldStrat: tiles of this IPCC class, such as Forest."),
     ] = None,
-    sites: Annotated[int | None, typer.Option(help="So many sites, drawn by --seed.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same sites.")] = 0,
-    keep: Annotated[bool, typer.Option(help="Keep archives that are unpacked.")] = False,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Acknowledge the licence without being asked.")
+    sites: Annotated[
+        str | None,
+        typer.Option(help="How many sites, or which, with commas between (WorldStrat, Sen2Venµs)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed counts off other sites.")] = 0,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(help="A file of the record, instead of the usual ones. Repeat for more."),
+    ] = None,
+    edition: Annotated[
+        str | None, typer.Option(help="Of data sets that were published again, such as 2.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the archives when they are unpacked.")
     ] = False,
-    host: Annotated[str | None, typer.Option(hidden=True)] = None,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help="You have read the licence; else you are asked."),
+    ] = False,
+    mirror: Annotated[
+        str | None, typer.Option(help="Server to ask instead of the official one, https://…")
+    ] = None,
 ) -> None:
-    """Fetch a data set from its official record; stop and go on at any time."""
-    from sitsr.cli.progress import shown
-    from sitsr.datasets.getting import Choice, acknowledge, get
-    from sitsr.datasets.known import known
-    from sitsr.series import InputError
+    """Get a data set, or a part of it, from its official record; give it again to go on."""
+    from sitsr.datasets.choosing import Choice
+    from sitsr.datasets.download import in_words
+    from sitsr.datasets.known import find_dataset
+    from sitsr.datasets.obtaining import obtain, planned
 
-    told = known(name)
-    typer.echo(f"{told.title}\nlicence: {told.licence}\nterms: {told.terms}", err=True)
-    if not accept_licence:
-        if not sys.stdin.isatty():
-            raise InputError("the licence has to be acknowledged; add --accept-licence")
-        typer.confirm("Do you acknowledge the licence?", abort=True)
-    acknowledge(name, out, date.today())
-    choice = Choice(tuple(file or ()), split, cover, sites, seed)
-    with shown("Fetching", bytes_=True) as bars:
-        done = get(name, out, choice, bars, keep=keep, host=host)
-    typer.echo(f"{out}: {len(done)} files fetched")
+    found = find_dataset(name)
+    choice = Choice(split, ground, _sites(sites), tuple(file or ()), seed)
+    chosen = planned(found, choice, edition=edition, base=mirror)
+    quiet = logging.getLogger("sitsr").level >= logging.ERROR
+    if not (quiet and accept_licence):
+        _show(chosen)
+    accepted = accept_licence or _asked(out)
+    with transfer() as told:
+        count = obtain(chosen, out, accept_licence=accepted, keep=keep, told=told)
+    if not quiet:
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        typer.echo(f"{out}: {count} files unpacked now; {in_words(size)} in all")
+        if not found.is_there(out):
+            typer.echo(f"{out} is not all of {found.title} yet; see {found.page}", err=True)
 
 
 @data.command()
@@ -112,7 +148,6 @@ def check(
     ] = 1.0,
 ) -> None:
     """Find what is wrong with a data set; exit code 1 if anything is."""
-    from sitsr.cli.progress import shown
     from sitsr.datasets.check import Finding, Limits, check_sources, report
     from sitsr.datasets.known import DATASETS, open_dataset, recognise
 
@@ -124,8 +159,8 @@ def check(
         Finding(fault.check, site, patch, fault.said)
         for site, patch, fault in (told.faults(folder) if told else ())
     ]
-    with shown("Checking") as bars:
-        findings += check_sources(sources, replace(Limits(), shift=shift), bars("pairs"))
+    with progress("Checking") as step:
+        findings += check_sources(sources, replace(Limits(), shift=shift), step)
     if out is not None:
         report(findings, len(sources), out)
     for each in findings:
@@ -156,7 +191,6 @@ def prepare(
     skip_unreadable: Annotated[bool, typer.Option(help="Go on without broken pairs.")] = False,
 ) -> None:
     """Make a training store of a data set: splits that do not leak, windows that read fast."""
-    from sitsr.cli.progress import shown
     from sitsr.datasets.known import DATASETS, open_dataset, recognise
     from sitsr.datasets.prepare import Preparation
     from sitsr.datasets.prepare import prepare as stored
@@ -174,10 +208,10 @@ def prepare(
         harmonise=harmonise,
         fit=fit,  # type: ignore[arg-type]  # it is one of the two
     )
-    told = {"name": name or folder.name, "licence": DATASETS[name].licence if name else ""}
+    told = {"name": name or folder.name, "licence": DATASETS[name].licence.name if name else ""}
     sources = open_dataset(folder)
-    with shown("Preparing") as bars:
-        grouped = stored(sources, out, how, bars("pairs"), **told, skip_unreadable=skip_unreadable)
+    with progress("Preparing") as step:
+        grouped = stored(sources, out, how, step, **told, skip_unreadable=skip_unreadable)
     left = f"; {len(grouped.left_out)} left out, near another split" if grouped.left_out else ""
     typer.echo(f"{out}: {_counted(grouped.kept)}{left}")
 
@@ -192,15 +226,65 @@ def analyse(
 ) -> None:
     """Say what a data set holds: one page to look at, and the tables behind it."""
     from sitsr.analysis import analyse as analysed
-    from sitsr.cli.progress import shown
     from sitsr.datasets.known import DATASETS, open_dataset, recognise
 
     name = recognise(folder)
     sources = open_dataset(folder, split)
     title = DATASETS[name].title if name else folder.name
-    with shown("Analysing") as bars:
-        page = analysed(sources, out, title=title, most=most, seed=seed, progress=bars("pairs"))
+    with progress("Analysing") as step:
+        page = analysed(sources, out, title=title, most=most, seed=seed, progress=step)
     typer.echo(str(page))
+
+
+def _sites(text: str | None) -> int | tuple[str, ...] | None:
+    """ "12" is a number, "ALSACE,ANJI" are names."""
+    if text is None:
+        return None
+    names = tuple(each.strip() for each in text.split(",") if each.strip())
+    if len(names) == 1 and names[0].lstrip("+-").isdigit():
+        return int(names[0])
+    return names
+
+
+def _show(plan: Plan) -> None:
+    from sitsr.datasets.download import in_words
+    from sitsr.datasets.obtaining import statement
+
+    size = "of unknown size" if plan.size is None else in_words(plan.size)
+    some = ", ".join(each.name for each in plan.files[:6]) + (" …" if len(plan.files) > 6 else "")
+    typer.echo(statement(plan.known, plan.listing.licence), err=True)
+    typer.echo(f"To be fetched: {some}, {size}, from {plan.record.page}", err=True)
+
+
+def _asked(out: Path) -> bool:
+    """Whether the person at the terminal acknowledges the licence; False where there is none."""
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"Acknowledge this licence and go on, into {out}?", err=True)
+
+
+def _there(found: Known, folder: Path) -> list[str]:
+    """What a folder holds of a data set, in lines."""
+    from sitsr.datasets.download import in_words
+    from sitsr.datasets.obtaining import LICENCE_FILE, unpacked_here
+    from sitsr.series import InputError
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not there; name the folder that holds {found.title}")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    size = in_words(sum(path.stat().st_size for path in files))
+    lines = [f"In {folder}: {len(files)} files, {size}"]
+    lines.append(f"  {'laid out' if found.is_there(folder) else 'NOT laid out'} as {found.title}")
+    for name, entry in unpacked_here(folder).items():
+        tiles = entry.get("tiles")
+        part = "all of it" if tiles is None else f"{len(tiles)} tiles"
+        lines.append(f"  {name}: unpacked, {part}")
+    for path in sorted(folder.glob("*.part")):
+        if path.is_file():
+            lines.append(f"  {path.name}: {in_words(path.stat().st_size)} have come")
+    licence = folder / LICENCE_FILE
+    said = licence.read_text(encoding="utf-8").splitlines()[-1:] if licence.is_file() else []
+    return [*lines, *(f"  {line}" for line in said or ["no licence acknowledged here"])]
 
 
 def _counted(sources: Sequence[Source]) -> str:

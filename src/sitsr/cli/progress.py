@@ -1,37 +1,50 @@
-"""Bars for long work."""
+"""Bars with an estimate of what is left, on standard error; none where nobody looks."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-Step = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 
 @contextmanager
-def shown(what: str, *, bytes_: bool = False) -> Iterator[Callable[[str], Step]]:
-    """Bars with an estimate of what is left, on standard error; none where nobody looks.
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of things done, of how many."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    Each is asked for by a name, and is told (done, total): of bytes, if so said.
-    """
+    columns = ("{task.description:16}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def transfer() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar of bytes for one thing after the other, each named as it comes."""
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    speed = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with _bar("{task.description:32}", BarColumn(), *speed) as bar:
+        tasks = {}
+
+        def told(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=None)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield told
+
+
+@contextmanager
+def _bar(*columns: str | ProgressColumn) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
+    from rich.progress import Progress
 
     console = Console(stderr=True)
     hidden = not console.is_terminal or logging.getLogger("sitsr").level >= logging.ERROR
-    count = DownloadColumn() if bytes_ else MofNCompleteColumn()
-    columns = ("{task.description:16}", BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=hidden) as bars:
-
-        def bar(name: str) -> Step:
-            task = bars.add_task(f"{what} {name}".strip(), total=None)
-            return lambda done, total: bars.update(task, completed=done, total=total or None)
-
+    with Progress(*columns, console=console, disable=hidden) as bar:
         yield bar

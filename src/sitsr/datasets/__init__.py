@@ -4,7 +4,8 @@
 by *scale transfer* (a 10 m image degraded to 40 m, to be found again) and by simulation from aerial
 images at the true scale; ``pairs`` makes the fixed pairs that systems are scored on, ``landsat``
 and ``alsat`` those of two sensors or sizes; ``worldstrat``, ``breizhsr``, ``sen2venus``, ``probav``
-and ``mus2`` read public sets as they are published (docs/datasets); ``registration`` and
+and ``mus2`` read public sets as they are published (docs/datasets), ``known`` says what they are,
+``obtaining`` gets them; ``registration`` and
 ``harmonise`` bring a reference to its series; ``windows`` makes training batches of pairs, in
 memory or looked at where they lie (``views``); ``splits`` keeps testing apart from training;
 ``store`` is what much data is trained on from; ``check`` finds what is wrong with a data set, and
@@ -24,10 +25,13 @@ from sitsr.datasets.archives import (
 from sitsr.datasets.batches import Batch, Batches, Mixture
 from sitsr.datasets.breizhsr import is_breizhsr, read_breizhsr
 from sitsr.datasets.check import Finding, Limits, check_sources
+from sitsr.datasets.choosing import Choice
 from sitsr.datasets.exchange import export_pairs, read_pairs
 from sitsr.datasets.harmonise import HARMONISERS, Fitted, fit_over, harmonised
+from sitsr.datasets.known import DATASETS, Known, find_dataset, open_dataset
 from sitsr.datasets.landsat import landsat_pairs, read_landsat
 from sitsr.datasets.mus2 import is_mus2, read_mus2
+from sitsr.datasets.obtaining import Plan, obtain, planned
 from sitsr.datasets.pairs import (
     LANDSAT,
     OTHER_SENSOR,
@@ -58,6 +62,7 @@ from sitsr.datasets.windows import PairWindows, training_pairs
 from sitsr.datasets.worldstrat import is_worldstrat, read_worldstrat
 
 __all__ = [
+    "DATASETS",
     "HARMONISERS",
     "L2A_BANDS",
     "LANDSAT",
@@ -67,13 +72,16 @@ __all__ = [
     "Archive",
     "Batch",
     "Batches",
+    "Choice",
     "Finding",
     "Fitted",
     "Grouped",
+    "Known",
     "Limits",
     "Mixture",
     "Pair",
     "PairWindows",
+    "Plan",
     "Preparation",
     "Shift",
     "Source",
@@ -81,6 +89,7 @@ __all__ = [
     "at_hand",
     "check_sources",
     "export_pairs",
+    "find_dataset",
     "fit_over",
     "harmonised",
     "is_breizhsr",
@@ -90,6 +99,9 @@ __all__ = [
     "is_store",
     "is_worldstrat",
     "landsat_pairs",
+    "obtain",
+    "open_dataset",
+    "planned",
     "prepare",
     "read_alsat2b",
     "read_austria",

@@ -1,123 +1,156 @@
-"""Official records of data sets: which files there are, how large, with which sums."""
+"""What the official record of a data set holds: names, sizes and checksums of its files.
+
+Zenodo is asked at /api/records/NUMBER, Dataverse at /api/datasets/:persistentId. Where a data set
+is a file of known address alone, nobody needs to be asked.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import quote, urlsplit
 
-from sitsr.datasets.download import Remote
+from sitsr.datasets.download import Patience, fetch_text
+from sitsr.datasets.known import Record
 from sitsr.series import InputError
 
+BASES: Mapping[str, str] = {
+    "zenodo": "https://zenodo.org",
+    "dataverse": "https://dataverse.harvard.edu",
+    "direct": "https://kelvins.esa.int",
+}
+"""Who is asked, by ``Record.host``."""
 
-class Record(Protocol):
-    """Where a data set is kept."""
-
-    @property
-    def page(self) -> str:
-        """For people."""
-
-    def files(self, host: str | None = None) -> list[Remote]:
-        """What can be fetched, in order of name. host: another than the official one, for tests."""
-
-
-@dataclass(frozen=True)
-class Zenodo:
-    """A record of Zenodo."""
-
-    number: str
-    pinned: Mapping[str, str]
-    """MD5 by name, of files that it states to us otherwise than it did when this was written."""
-
-    @property
-    def page(self) -> str:
-        return f"https://zenodo.org/records/{self.number}"
-
-    def files(self, host: str | None = None) -> list[Remote]:
-        told = _json(f"{host or 'https://zenodo.org'}/api/records/{self.number}")
-        try:
-            found = [
-                Remote(
-                    each["key"],
-                    each["links"]["self"],
-                    int(each["size"]),
-                    each["checksum"].removeprefix("md5:"),
-                )
-                for each in told["files"]
-            ]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(
-                f"{self.page} is told of in another form than known: {error}"
-            ) from error
-        return _as_pinned(found, self.pinned, self.page)
+MOST = 16 * 2**20
+"""Bytes that an answer may have; a record of thousands of files has a few million."""
 
 
-@dataclass(frozen=True)
-class Dataverse:
-    """A data set of a Dataverse."""
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of a record."""
 
-    doi: str
-    pinned: Mapping[str, str]
-
-    @property
-    def page(self) -> str:
-        return f"https://doi.org/{self.doi.removeprefix('doi:')}"
-
-    def files(self, host: str | None = None) -> list[Remote]:
-        host = host or "https://dataverse.harvard.edu"
-        told = _json(f"{host}/api/datasets/:persistentId/?persistentId={self.doi}")
-        try:
-            held = [each["dataFile"] for each in told["data"]["latestVersion"]["files"]]
-            found = [
-                Remote(
-                    each["filename"],
-                    f"{host}/api/access/datafile/{int(each['id'])}",
-                    int(each["filesize"]),
-                    each.get("md5"),
-                )
-                for each in held
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self.page} is told of in another form than known: {error}"
-            ) from error
-        return _as_pinned(found, self.pinned, self.page)
+    name: str
+    url: str
+    size: int | None
+    """Bytes."""
+    md5: str | None
 
 
-@dataclass(frozen=True)
-class Links:
-    """Files at addresses that are known by heart."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a record says at this moment."""
 
-    page: str
-    held: tuple[Remote, ...]
+    files: tuple[Remote, ...]
+    licence: str | None
+    """In the record's own words."""
 
-    def files(self, host: str | None = None) -> list[Remote]:
-        if host is None:
-            return list(self.held)
-        return [Remote(each.name, f"{host}/{each.name}") for each in self.held]
+    def find(self, name: str) -> Remote:
+        """The file of this name; InputError where there is none."""
+        for each in self.files:
+            if each.name == name:
+                return each
+        held = ", ".join(each.name for each in self.files[:6])
+        more = " …" if len(self.files) > 6 else ""
+        raise InputError(f"the record has no file {name}; it has {held}{more}")
 
 
-def _json(url: str) -> Any:
-    import requests
+def list_files(
+    record: Record, base: str | None = None, patience: Patience | None = None
+) -> Listing:
+    """The files of a record, in its order.
 
+    base    who is asked instead of the official server, such as "http://127.0.0.1:8000"
+
+    InputError where the record can only be fetched by hand, does not answer, answers something
+    else, or states another checksum for a file than is known here.
+    """
+    if record.host == "by hand":
+        raise InputError(
+            f"{record.identifier} can only be fetched with a browser: get it from {record.page} "
+            "and unpack it into a folder of your own"
+        )
+    root = (base or BASES[record.host]).rstrip("/")
+    if record.host == "direct":
+        name = record.identifier.rpartition("/")[2]
+        only = Remote(name, root + record.identifier, None, record.md5.get(name))
+        return Listing((only,), None)
+    read = {"zenodo": _zenodo, "dataverse": _dataverse}[record.host]
+    url = root + _question(record)
+    answer = _json(url, fetch_text(url, MOST, patience or Patience()))
     try:
-        answer = requests.get(url, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-    except (requests.RequestException, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{url} cannot be had ({reason}); try again later") from error
+        listing = read(answer, root)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{url} answers something else than a record ({type(error).__name__}: {error}); "
+            f"see {record.page}"
+        ) from error
+    _check(listing, record)
+    return listing
 
 
-def _unknown(page: str, why: Exception) -> InputError:
-    return InputError(f"{page} is told of in another form than known ({why!r}); get it by hand")
+def _question(record: Record) -> str:
+    if record.host == "zenodo":
+        return f"/api/records/{record.identifier}"
+    return f"/api/datasets/:persistentId/?persistentId={quote(record.identifier, safe=':/')}"
 
 
-def _as_pinned(found: list[Remote], pinned: Mapping[str, str], page: str) -> list[Remote]:
-    for each in found:
-        if each.name in pinned and each.md5 != pinned[each.name]:
+def _zenodo(answer: Any, root: str) -> Listing:
+    files = tuple(
+        Remote(
+            str(each["key"]),
+            str(each["links"]["self"]),
+            int(each["size"]),
+            _md5(str(each["checksum"])),
+        )
+        for each in answer["files"]
+    )
+    licence = (answer.get("metadata") or {}).get("license") or {}
+    return Listing(files, licence.get("id"))
+
+
+def _dataverse(answer: Any, root: str) -> Listing:
+    version = answer["data"]["latestVersion"]
+    files = tuple(
+        Remote(
+            str(each["dataFile"]["filename"]),
+            f"{root}/api/access/datafile/{int(each['dataFile']['id'])}",
+            int(each["dataFile"]["filesize"]),
+            _md5(f"md5:{each['dataFile']['md5']}"),
+        )
+        for each in version["files"]
+    )
+    return Listing(files, (version.get("license") or {}).get("name"))
+
+
+def _md5(text: str) -> str | None:
+    """Of "md5:0123…"; None of a checksum of another kind."""
+    kind, _, value = text.partition(":")
+    return value.lower() if kind == "md5" and re.fullmatch(r"[0-9a-fA-F]{32}", value) else None
+
+
+def _json(url: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{url} answers no JSON; try again later") from error
+
+
+def _check(listing: Listing, record: Record) -> None:
+    """Names that are names, addresses of the web, and the checksums that bind."""
+    for each in listing.files:
+        if not re.fullmatch(r"\w[\w .()+-]*", each.name):
+            raise InputError(f"{record.page} names a file {each.name!r}, which is no plain name")
+        if urlsplit(each.url).scheme not in ("https", "http") or (each.size or 0) < 0:
+            raise InputError(f"{record.page} sends {each.name} to {each.url!r}; wanted https")
+        wanted = record.md5.get(each.name)
+        if wanted and each.md5 and each.md5 != wanted:
             raise InputError(
-                f"{page} states MD5 {each.md5} for {each.name}, which was {pinned[each.name]}: "
-                "it is another file; look at the record before it is used"
+                f"{each.name} has the checksum {each.md5} in {record.page}, {wanted} was expected: "
+                "it is another file by now; see whether sitsr has been updated for it"
             )
-    return sorted(found, key=lambda each: each.name)
+    names = {each.name for each in listing.files}
+    if len(names) < len(listing.files) or not names:
+        raise InputError(f"{record.page} names no files, or one of them twice; try again later")

@@ -1,194 +1,398 @@
-"""Archives unpacked without trust: nothing outside the folder, no links, no more than is plausible.
+"""Unpacking archives that nobody vouches for: tar, tar.gz, zip and 7z.
 
-Members are written aside and moved into place when the archive has been read to its end, so that a
-refused one leaves nothing. tar.gz is read as a stream, from a file or from the net; zip and 7z
-have an index, all of which is looked at before anything is written.
+Only regular files come out of an archive, under names that stay within the folder. Refused, before
+or without anything being left behind, are: names that are absolute or lead out, links that leave,
+devices and pipes, two files of one name, encryption, and more bytes or files than an honest archive
+of that size would hold. A link within is left out, and said to be.
+
+Everything is written aside and moved into place when the whole archive has been gone through. What
+an archive has an index of (zip, 7z) is checked before the first byte is written.
 """
 
 from __future__ import annotations
 
+import errno
+import gzip
+import logging
+import re
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
+from sitsr.datasets.download import Progress, check_room, full_disk, no_progress
 from sitsr.series import InputError
 
-PLAUSIBLE = 50
-"""Times its own size that an archive may unpack to, besides SPARE."""
+log = logging.getLogger(__name__)
 
-SPARE = 2**28
+SWELLING = 100
+"""Bytes that a byte of an archive may become. Images shrink by less than 10; a bomb swells 1000."""
 
-PIECE = 2**20
+LEAST, MOST_FILES = 64 * 2**20, 5_000_000
+"""Bytes that any archive may become, however small it is; and how many files."""
+
+HEADER = 2**20
+"""Bytes that the header of a tar's member may have; they are held in memory."""
+
+LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip", ".7z")
 
 Wanted = Callable[[str], bool]
+"""Whether a file of this name within the archive is to come out."""
 
 
-def unpack(archive: Path, out: Path, wanted: Wanted = lambda name: True) -> list[str]:
-    """Unpack the wanted members of a .tar.gz, .tgz, .tar, .zip or .7z into a folder.
+class Unpacked(NamedTuple):
+    """What came out of an archive."""
 
-    Gives their names. InputError where it is another kind, is cut short, or holds a member that
-    would leave the folder, a link, a device, or more than PLAUSIBLE times its size.
+    files: int
+    tops: tuple[str, ...]
+    """The files and folders that hold all of it."""
+
+
+def everything(name: str) -> bool:
+    """Wants every file."""
+    return True
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is unpacked here."""
+    return name.lower().endswith(ENDINGS)
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    wanted: Wanted = everything,
+    *,
+    bound: int | None = None,
+    top: str | None = None,
+    progress: Progress = no_progress,
+) -> Unpacked:
+    """Unpack the wanted files of an archive into a folder.
+
+    top         the one folder that all of it should lie in, made where the archive has it not
+    bound       bytes that all of the archive may unpack to; else ``SWELLING`` times its size
+    progress    told how much of the archive is done, in bytes of what is told as the total
+
+    Files of the same name that lie in the folder are replaced, others stay. InputError where the
+    archive is broken or not to be trusted, holds nothing that is wanted, or does not fit the disk:
+    then the folder is as it was.
     """
-    name, most = archive.name.lower(), PLAUSIBLE * archive.stat().st_size + SPARE
-    with _aside(out, archive.name) as aside:
-        if name.endswith((".tar.gz", ".tgz", ".tar")):
-            with archive.open("rb") as file:
-                return _untarred(file, archive.name, aside, wanted, most)
+    name, size = archive.name.lower(), archive.stat().st_size
+    most = bound if bound is not None else max(LEAST, SWELLING * size)
+    with aside(folder, archive.name, top) as place:
         if name.endswith(".zip"):
-            return _unzipped(archive, aside, wanted, most)
+            return _unzip(archive, _Gate(archive.name, place, wanted, most), progress)
         if name.endswith(".7z"):
-            return _un7zipped(archive, aside, wanted, most)
-    raise InputError(f"{archive.name} is no archive that is known; give .tar.gz, .zip or .7z")
+            return _unpack_7z(archive, _Gate(archive.name, place, wanted, most))
+        if not name.endswith(ENDINGS):
+            raise InputError(f"{archive} is no archive that is known; wanted {', '.join(ENDINGS)}")
+        with archive.open("rb") as file:
+            gate = _Gate(archive.name, place, wanted, most)
+            return untar(file, gate, lambda: progress(file.tell(), size))
 
 
 def unpack_stream(
-    file: Any, name: str, size: int | None, out: Path, wanted: Wanted = lambda name: True
-) -> list[str]:
-    """Unpack a tar.gz that is read from a ``sitsr.datasets.download.Hashing``.
+    stream: IO[bytes],
+    name: str,
+    folder: Path,
+    wanted: Wanted,
+    size: int | None,
+    finish: Callable[[], object],
+) -> Unpacked:
+    """The same of a tar or tar.gz that is read once, from beginning to end, such as from the web.
 
-    Nothing appears in the folder before all of it is read and its sum is right.
+    finish    called when all was read and before anything is moved into place; raises where what
+              was read is not to be kept
     """
-    most = PLAUSIBLE * size + SPARE if size else None
-    with _aside(out, name) as aside:
-        names = _untarred(file, name, aside, wanted, most)
-        file.finish()
-        return names
+    most = max(LEAST, SWELLING * size) if size is not None else 2**63
+    with aside(folder, name) as place:
+        unpacked = untar(stream, _Gate(name, place, wanted, most))
+        finish()
+        return unpacked
 
 
 @contextmanager
-def _aside(out: Path, name: str) -> Iterator[Path]:
-    """A folder whose files are moved into `out` in the end, if nothing went wrong."""
-    out.mkdir(parents=True, exist_ok=True)
-    aside = out / f".{name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+def aside(folder: Path, name: str, top: str | None = None) -> Iterator[Path]:
+    """A place beside what lies in a folder; what is written there moves in if nothing went wrong.
+
+    What an earlier attempt at the same archive left there is removed.
+    """
+    place = folder / f".{name}.part"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     try:
-        yield aside
-        for path in sorted(aside.rglob("*")):
-            there = out / path.relative_to(aside)
-            if path.is_dir():
-                there.mkdir(exist_ok=True)
-            else:
-                path.replace(there)
+        yield place
+        within = top is None or [path.name for path in place.iterdir()] == [top]
+        _move_in(place, folder if within else folder / str(top))
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def _untarred(
-    file: IO[bytes] | Any, name: str, aside: Path, wanted: Wanted, most: int | None
-) -> list[str]:
-    names: list[str] = []
-    left = most
+def _move_in(source: Path, target: Path) -> None:
+    """Move what lies in one folder into another; folders that are in both are put together."""
+    target.mkdir(exist_ok=True)
+    for each in sorted(source.iterdir()):
+        there = target / each.name
+        if not there.exists():
+            each.rename(there)
+        elif each.is_dir() and there.is_dir():
+            _move_in(each, there)
+        elif each.is_file() and there.is_file():
+            each.replace(there)
+        else:
+            raise InputError(f"{there} is in the way; name a folder that is new or empty")
+
+
+# ------------------------------------------------------------- what comes through
+
+
+@dataclass
+class _Gate:
+    """What the members of an archive are held against, one by one, in any format."""
+
+    archive: str
+    place: Path
+    wanted: Wanted
+    most: int
+    seen: set[str] = field(default_factory=set)
+    size: int = 0
+    files: int = 0
+
+    def refuse(self, why: str) -> InputError:
+        """The error that says so."""
+        return InputError(f"{self.archive} {why}; it is not unpacked: get it from its own record")
+
+    def path(self, name: str) -> Path:
+        """Where a member of this name may lie."""
+        parts = PurePosixPath(name).parts
+        if not parts or re.search(r"[\x00-\x1f\\]", name) or re.match(r"[A-Za-z]:", name):
+            raise self.refuse(f"holds the name {name!r}")
+        if name.startswith("/") or ".." in parts:
+            raise self.refuse(f"holds {name!r}, which leads out of the folder")
+        return self.place.joinpath(*parts)
+
+    def count(self, name: str, size: int) -> None:
+        """Take note of a file, wanted or not."""
+        self.files += 1
+        self.size += size
+        self.check_size()
+        plain = str(PurePosixPath(name))
+        if plain in self.seen:
+            raise self.refuse(f"holds {name!r} twice")
+        self.seen.add(plain)
+
+    def check_size(self) -> None:
+        """InputError where the archive holds more than an honest one would."""
+        if self.size > self.most or self.files > MOST_FILES:
+            raise self.refuse(
+                f"would become {self.size} bytes in {self.files} files and more; "
+                f"{self.most} and {MOST_FILES} are the most that is believed"
+            )
+
+    def check_link(self, name: str, target: str, start: PurePosixPath) -> None:
+        """Refuse a link that leaves; an inner one, told from this folder on, is left out."""
+        depth = 0
+        for part in (*start.parts, *PurePosixPath(target).parts):
+            depth += -1 if part == ".." else 1
+            if depth < 0 or part == "/":
+                raise self.refuse(f"holds {name!r}, a link that leads out to {target!r}")
+        log.warning("%s: %s is a link to %s and is left out", self.archive, name, target)
+
+    def write(self, name: str, content: IO[bytes]) -> None:
+        """Write a wanted file."""
+        path = self.path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with full_disk(self.place.parent), path.open("xb") as file:
+                shutil.copyfileobj(content, file, 2**20)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self.refuse(f"holds {name!r} as a file and as a folder") from error
+
+    def result(self, count: int) -> Unpacked:
+        """What came out; InputError if nothing."""
+        if not count:
+            raise InputError(
+                f"none of the {self.files} files of {self.archive} is wanted; "
+                "see whether what was chosen is spelt as the data set spells it"
+            )
+        return Unpacked(count, tuple(sorted(path.name for path in self.place.iterdir())))
+
+    def check_room(self, needed: int) -> None:
+        """InputError where the disk has no room for what is wanted."""
+        check_room(self.place.parent, needed, f" to unpack {self.archive}")
+
+
+MISLED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""Where a header that lies leads the libraries that read it."""
+
+
+@contextmanager
+def _understood(gate: _Gate, *errors: type[Exception]) -> Iterator[None]:
+    """What a broken archive raises, in one line."""
+    caught: tuple[type[Exception], ...] = (*errors, *MISLED, OSError)
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as tar:
-            for member in tar:
-                path = _inside(name, member.name)
-                if member.isdir():
-                    continue
-                if not member.isreg():
-                    raise InputError(f"{name} holds {member.name}, which is no file; it is refused")
-                if not wanted(str(path)):
-                    continue
-                left = _less(left, member.size, name)
-                held = tar.extractfile(member)
-                assert held is not None  # it is a regular file
-                _write(held, aside / path, member.size, name)
-                names.append(str(path))
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise _broken(name, error) from error
-    return names
+        yield
+    except InputError:
+        raise
+    except caught as error:
+        of_disk = isinstance(error, OSError) and not isinstance(error, errors)
+        if of_disk and getattr(error, "errno", 0) not in (errno.EINVAL, errno.ENAMETOOLONG):
+            raise
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{gate.archive} is broken ({why[:120]}); get it again") from error
 
 
-def _unzipped(archive: Path, aside: Path, wanted: Wanted, most: int) -> list[str]:
-    try:
-        with zipfile.ZipFile(archive) as held:
-            members = [each for each in held.infolist() if not each.is_dir()]
-            left: int | None = most
-            for each in members:
-                _inside(archive.name, each.filename)
-                if stat.S_ISLNK(each.external_attr >> 16):
-                    raise InputError(
-                        f"{archive.name} holds {each.filename}, which is no file; it is refused"
-                    )
-            chosen = [each for each in members if wanted(each.filename)]
-            for each in chosen:
-                left = _less(left, each.file_size, archive.name)
-            for each in chosen:
-                with held.open(each) as file:
-                    _write(file, aside / each.filename, each.file_size, archive.name)
-            return [each.filename for each in chosen]
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, OSError) as error:
-        raise _broken(archive.name, error) from error
+# ------------------------------------------------------------- tar
 
 
-def _un7zipped(archive: Path, aside: Path, wanted: Wanted, most: int) -> list[str]:
+class _Member(tarfile.TarInfo):
+    """A member whose header is read only where it is of an honest size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """The member that 512 bytes tell of."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in LONG_HEADERS and member.size > HEADER:
+            raise tarfile.ReadError(f"a header of {member.size} bytes")
+        return member
+
+
+def untar(
+    stream: IO[bytes], gate: _Gate, progress: Callable[[], object] = lambda: None
+) -> Unpacked:
+    """Write the wanted files of a tar or tar.gz that is read once."""
+    count = 0
+    zipped = not gate.archive.lower().endswith(".tar")
+    broken = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+    with _understood(gate, *broken):
+        source = gzip.GzipFile(fileobj=stream) if zipped else stream
+        with tarfile.open(fileobj=source, mode="r|", tarinfo=_Member) as tar:
+            for member in _members(tar):
+                if _passes(member, gate) and gate.wanted(member.name):
+                    if count % 100 == 0:
+                        gate.check_room(member.size)
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    gate.write(member.name, content)
+                    count += 1
+                progress()
+        while behind := source.read(2**20):  # padding, and the checksum of gzip
+            gate.size += len(behind)
+            gate.check_size()
+    return gate.result(count)
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """One after the other; none is kept, for there are hundreds of thousands."""
+    while (member := tar.next()) is not None:
+        yield member
+        tar.members.clear()  # type: ignore[attr-defined]
+
+
+def _passes(member: tarfile.TarInfo, gate: _Gate) -> bool:
+    """Whether a member is a file that may come out; InputError where it gives the archive away."""
+    if member.isdir() and member.name == ".":
+        return False
+    gate.path(member.name)
+    if member.issym() or member.islnk():
+        # A hard link names its target from the top of the archive, a soft one from beside itself.
+        start = PurePosixPath(member.name).parent if member.issym() else PurePosixPath()
+        gate.check_link(member.name, member.linkname, start)
+        return False
+    if member.isdir():
+        return False
+    if not member.isreg() or member.issparse():
+        raise gate.refuse(f"holds {member.name!r}, which is neither a file nor a folder")
+    if second := getattr(tarfile, "data_filter", None):  # of Python 3.11.4 and later
+        second(member, str(gate.place))
+    gate.count(member.name, member.size)
+    return True
+
+
+# ------------------------------------------------------------- zip
+
+
+def _unzip(archive: Path, gate: _Gate, progress: Progress) -> Unpacked:
+    broken = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+    with _understood(gate, *broken), zipfile.ZipFile(archive) as file:
+        chosen = [each for each in file.infolist() if _passes_zip(each, gate)]
+        chosen = [each for each in chosen if gate.wanted(each.filename)]
+        total, done = sum(each.file_size for each in chosen), 0
+        gate.check_room(total)
+        for each in chosen:
+            with file.open(each) as content:
+                gate.write(each.filename, content)
+            done += each.file_size
+            progress(done, total)
+    return gate.result(len(chosen))
+
+
+def _passes_zip(member: zipfile.ZipInfo, gate: _Gate) -> bool:
+    gate.path(member.filename)
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise gate.refuse(f"holds {member.filename!r}, which is neither a file nor a folder")
+    if member.flag_bits & 1:
+        raise gate.refuse(f"holds {member.filename!r}, which is encrypted")
+    if member.is_dir():
+        return False
+    gate.count(member.filename, member.file_size)
+    return True
+
+
+# ------------------------------------------------------------- 7z
+
+
+def _unpack_7z(archive: Path, gate: _Gate) -> Unpacked:
     try:
         import py7zr
+        from py7zr.exceptions import ArchiveError, PasswordRequired
     except ImportError as error:
         raise InputError(
-            'archives of 7z need py7zr; install it with: pip install "sitsr[sen2venus]"'
+            f"{archive.name} needs the package py7zr; install sitsr[sen2venus], or unpack it by "
+            "hand"
         ) from error
-    try:
-        with py7zr.SevenZipFile(archive) as held:
-            members = [each for each in held.list() if not each.is_directory]
-            left: int | None = most
-            for each in members:
-                _inside(archive.name, each.filename)
-                if each.is_symlink:
-                    raise InputError(
-                        f"{archive.name} holds {each.filename}, which is no file; it is refused"
-                    )
-                left = _less(left, each.uncompressed, archive.name)
-            chosen = [each.filename for each in members if wanted(each.filename)]
-            held.extract(aside, targets=chosen)
-            return chosen
-    except (py7zr.exceptions.ArchiveError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise _broken(archive.name, error) from error
+    import lzma
+
+    broken = (ArchiveError, PasswordRequired, lzma.LZMAError, EOFError, zlib.error)
+    with _understood(gate, *broken), py7zr.SevenZipFile(archive) as file:
+        if file.needs_password():
+            raise gate.refuse("is encrypted")
+        chosen = [each for each in file.list() if _passes_7z(each, gate)]
+        chosen = [each for each in chosen if gate.wanted(each.filename)]
+        gate.check_room(sum(each.uncompressed for each in chosen))
+        if chosen:
+            file.extract(gate.place, targets=[each.filename for each in chosen])
+    _check_plain(gate.place.rglob("*"), gate)
+    return gate.result(len(chosen))
 
 
-def _inside(archive: str, name: str) -> PurePosixPath:
-    """The path of a member, which lies below the folder."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    drive = ":" in path.parts[0] if path.parts else True
-    if path.is_absolute() or ".." in path.parts or drive:
-        raise InputError(f"{archive} holds {name}, which would leave the folder; it is refused")
-    return path
+def _passes_7z(member: Any, gate: _Gate) -> bool:
+    gate.path(member.filename)
+    if member.is_directory:
+        return False
+    if not member.is_file:
+        raise gate.refuse(f"holds {member.filename!r}, which is neither a file nor a folder")
+    gate.count(member.filename, member.uncompressed)
+    return True
 
 
-def _less(left: int | None, size: int, archive: str) -> int | None:
-    if left is None:
-        return None
-    if size > left:
-        raise InputError(
-            f"{archive} unpacks to more than {PLAUSIBLE} times its size, which no images do; "
-            "it is refused"
-        )
-    return left - size
-
-
-def _write(held: IO[bytes], path: Path, size: int, archive: str) -> None:
-    """Write a member, of which no more is taken than was stated."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        while piece := held.read(PIECE):
-            size -= len(piece)
-            if size < 0:
-                raise InputError(
-                    f"{archive} holds more of {path.name} than it states; it is refused"
-                )
-            file.write(piece)
-    if size:
-        raise _broken(archive, "it ends early")
-
-
-def _broken(archive: str, why: object) -> InputError:
-    reason = str(why).partition("\n")[0]
-    return InputError(f"{archive} cannot be unpacked ({reason}); get it again")
+def _check_plain(paths: Iterable[Path], gate: _Gate) -> None:
+    """Nothing but files and folders has come out of a library that does its own writing."""
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise gate.refuse(f"made {path.name!r}, which is neither a file nor a folder")
