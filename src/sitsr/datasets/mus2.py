@@ -18,7 +18,7 @@ A scene is called after its tile of Sentinel-2 and the moment of WorldView-2, su
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from sitsr.consistency import SENTINEL2_SIGMA
-from sitsr.datasets.pairs import REAL, Pair, Source
+from sitsr.datasets.pairs import REAL, Fault, Pair, Source
 from sitsr.datasets.places import made_up_grid
 from sitsr.datasets.rasters import check_ground, grid_of, opened
 from sitsr.scenes.parse import BASELINE, find_date, offset_of_baseline
@@ -130,7 +130,20 @@ def _pair(scene: Path, number: int, masks: Path | None, bands: tuple[str, ...]) 
     site = MOMENT.split(scene.name)[0]
     sigma = tuple(SENTINEL2_SIGMA[band] for band in bands)
     task = (series, target, SCALE, site, scene.name, REAL)
-    return Pair(*task, numbers.astype(np.float32) / np.float32(255), clear, sigma)
+    reference = numbers.astype(np.float32) / np.float32(255)
+    return Pair(*task, reference, clear, sigma, tuple(_faults(scene, masks, bands)))
+
+
+def _faults(scene: Path, masks: Path | None, bands: tuple[str, ...]) -> Iterator[Fault]:
+    """Of what is not there, or there twice, what a pair is read without."""
+    if masks is None:
+        yield Fault("missing mask", "no final_masks say where the reference may be scored")
+    names = _names(scene, bands)
+    if bare := [str(day) for day, name in names.items() if not _clouds(scene, name).is_file()]:
+        yield Fault("missing mask", f"no CLD says where it is cloudy on {', '.join(bare)}")
+    held = [find_date(path.name) for path in _folder(scene, bands[0]).glob("*")]
+    if twice := [str(day) for day in names if held.count(day) > 1]:
+        yield Fault("duplicate revisit", f"there are two images of {', '.join(twice)}")
 
 
 def _series(scene: Path, number: int, bands: tuple[str, ...]) -> Series:
@@ -146,7 +159,7 @@ def _series(scene: Path, number: int, bands: tuple[str, ...]) -> Series:
         stated = BASELINE.search(names[day])
         offset = offset_of_baseline(f"{stated[1]}.{stated[2]}") if stated else None
         images.append(np.where(seen, (numbers + np.float32(offset or 0)) / 10_000, 0))
-        clear.append(seen & _cloudless(scene / "CLD" / "20m" / names[day], seen.shape))
+        clear.append(seen & _cloudless(_clouds(scene, names[day]), seen.shape))
     known = usable(grid)
     return Series(
         images=np.stack(images).astype(np.float32),
@@ -157,6 +170,10 @@ def _series(scene: Path, number: int, bands: tuple[str, ...]) -> Series:
         sources=tuple(", ".join(map(str, paths)) for paths in files.values()),
         history=() if known else ("The ground is made up: the files do not say where it lies.",),
     )
+
+
+def _clouds(scene: Path, name: str) -> Path:
+    return scene / "CLD" / "20m" / name
 
 
 def _folder(scene: Path, band: str) -> Path:
