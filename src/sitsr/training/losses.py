@@ -33,6 +33,12 @@ from sitsr.training.registered import align, registered
 MOST_SHIFT = 2.0
 """High-resolution pixels that a registered loss, or an aligned target, may be moved by."""
 
+SPREAD = {True: 0.1, False: 0.001}
+"""Weight of the spread's likelihood beside a loss in units of the spread, which is about 1, and
+beside one in reflectance, which is about 0.01: a tenth of it. With more, the likelihood outweighs
+the mean's own loss in what the encoder learns: most encoders then need several times as many steps
+to learn four patches by heart, and some never do."""
+
 TERMS = (
     *("robust", "l1", "l2", "charbonnier", "ssim", "laplace"),
     *("registered", "perceptual", "held out", "adversarial"),
@@ -62,11 +68,11 @@ def mean_losses(
             parts[name] = share * _at_another_date(model, batch, chance)
         else:
             parts[name] = share * _term(name, estimate, batch.hr, weight)
-    missed = (batch.hr - estimate.mean).detach()
-    unlikely = 0.5 * (missed / estimate.spread).square().clamp(max=100)
-    likelihood = unlikely + estimate.spread.log()
     if "laplace" not in terms:
-        parts["spread"] = 0.1 * average(likelihood, weight)
+        missed = (batch.hr - estimate.mean).detach()
+        unlikely = 0.5 * (missed / estimate.spread).square().clamp(max=100)
+        likelihood = average(unlikely + estimate.spread.log(), weight)
+        parts["spread"] = SPREAD["robust" in terms] * likelihood
     return parts
 
 
