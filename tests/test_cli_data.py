@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 import subprocess
 import sys
@@ -17,21 +16,14 @@ from typer.testing import CliRunner
 from sitsr import cli
 from sitsr.cli import data as data_module
 from sitsr.datasets import DATASETS
+from test_cli import call, quiet
 from test_unpack import make_zip
 from unsteady import Unsteady, unsteady
 
+__all__ = ["quiet"]  # a fixture
+
 GROUP = typer.main.get_command(cli.app).commands["data"]  # type: ignore[attr-defined]
 COMMANDS = GROUP.commands
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Levels of loggers as they were."""
-    names = ("sitsr", "rasterio", "matplotlib", "lightning.pytorch", "fsspec")
-    before = {name: logging.getLogger(name).level for name in names}
-    yield
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture
@@ -42,14 +34,6 @@ def server(tmp_path: Path) -> Iterator[Unsteady]:
         archive = make_zip(tmp_path / "a.zip", files).read_bytes()
         told.put_dataverse("doi:10.7910/DVN/1JMRAT", {"MuS2.zip": archive})
         yield told
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    """The exit code of the command line."""
-    monkeypatch.setattr(sys, "argv", ["sitsr", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    return int(left.value.code or 0)
 
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
