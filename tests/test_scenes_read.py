@@ -17,7 +17,8 @@ from pyproj import Transformer
 import sitsr.scenes
 from sitsr.clouds import clear_sky
 from sitsr.scenes import make_plan, open_series, parse_folder
-from sitsr.scenes.parse import L1C, L2A, TEN, band_name, find_date
+from sitsr.scenes.names import L1C, L2A, band_name, find_date
+from sitsr.scenes.sources.geotiffs import TEN
 from sitsr.series import InputError
 
 FOUR = ("B02", "B03", "B04", "B08")

@@ -31,7 +31,7 @@ from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets.pairs import OTHER_SENSOR, PUBLISHED, REAL, Pair, Source, Task
 from sitsr.datasets.rasters import grid_of, opened, read_image, read_mask, write_image
 from sitsr.scenes import open_series
-from sitsr.scenes.parse import band_name, find_date
+from sitsr.scenes.names import band_name, find_date
 from sitsr.scenes.units import where_seen
 from sitsr.scenes.write.folder import exchange
 from sitsr.series import Booleans, Floats, InputError, Series

@@ -32,7 +32,7 @@ from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets.pairs import REAL, Fault, Pair, Source
 from sitsr.datasets.places import made_up_grid
 from sitsr.datasets.rasters import check_ground, grid_of, opened
-from sitsr.scenes.parse import BASELINE, find_date, offset_of_baseline
+from sitsr.scenes.names import BASELINE, find_date, offset_of_baseline
 from sitsr.scenes.plan import usable
 from sitsr.scenes.units import where_seen
 from sitsr.series import Booleans, InputError, Series

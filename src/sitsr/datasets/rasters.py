@@ -14,7 +14,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
-from sitsr.scenes.parse import band_name
+from sitsr.scenes.names import band_name
 from sitsr.series import Booleans, Floats, InputError
 
 APART = 1e-3

@@ -42,7 +42,7 @@ from odc.geo.geobox import GeoBox
 from sitsr.datasets.pairs import PUBLISHED, Pair, Source
 from sitsr.datasets.places import made_up_grid, within
 from sitsr.datasets.rasters import grid_of, opened
-from sitsr.scenes.parse import find_date
+from sitsr.scenes.names import find_date
 from sitsr.scenes.plan import usable
 from sitsr.series import InputError, Series
 

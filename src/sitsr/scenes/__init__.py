@@ -2,11 +2,11 @@
 
 Reading goes in three steps with a plain value between each two:
 
-    parse   names and tags  ->  frames: everything about each image but its pixels
+    parse   names and tags  ->  frames: everything about each image but its pixels (``sources``)
     plan    frames          ->  which of them, on which grid: can be printed before anything is read
     read    plan            ->  a series: reflectance, clear sky, one grid
 
-Another kind of source needs another ``parse`` only (and a way to load a frame's pixels).
+Another kind of source needs another ``parse`` only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sitsr.scenes.parse import Frame, parse_folder
+from sitsr.scenes.frames import Frame
 from sitsr.scenes.plan import Plan, make_plan
 from sitsr.scenes.read import Mask, read_series
+from sitsr.scenes.sources.geotiffs import parse_folder
 from sitsr.scenes.write import write_product
 from sitsr.series import Series
 
@@ -52,7 +53,7 @@ def open_series(
 ) -> Series:
     """The images of a place as surface reflectance with their clear sky, on one grid in metres.
 
-    source           a folder of dated GeoTIFFs (how they are named: ``sitsr.scenes.parse``), or a
+    source           a folder of dated GeoTIFFs (how they are named: ``sitsr.scenes.sources``), or a
                      cube: a Dataset (time, y, x) of bands or a DataArray (time, band, y, x)
     bands            those to keep, in this order; also the names of a file's bands where it names
                      none and has just as many
@@ -69,7 +70,10 @@ def open_series(
         plan = make_plan(frames, notes)
         series = read_series(plan, offset=offset, mask=mask, skip_unreadable=skip_unreadable)
     else:
-        from sitsr.scenes.cube import load_from, parse_cube  # xarray takes a while to import
+        from sitsr.scenes.sources.cubes import (  # xarray takes a while to import
+            load_from,
+            parse_cube,
+        )
 
         frames, notes = parse_cube(source, assume_crs=assume_crs)
         plan = make_plan(frames, notes)

@@ -18,7 +18,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.warp import transform_bounds
 
-from sitsr.scenes.parse import Frame
+from sitsr.scenes.frames import Frame
 from sitsr.series import InputError
 
 PIXEL = 10.0

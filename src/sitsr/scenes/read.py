@@ -17,7 +17,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from sitsr.clouds import clear_sky
-from sitsr.scenes.parse import Frame
+from sitsr.scenes.covers import COVERS
+from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.plan import Plan
 from sitsr.scenes.units import Raw, Units, settle, where_saturated, where_seen
 from sitsr.scenes.warp import nearest, onto
@@ -25,9 +26,6 @@ from sitsr.series import Booleans, Floats, InputError, Series
 
 Mask = Callable[[Floats, Sequence[str]], Booleans]
 """From reflectance [T, C, H, W] (0 where nodata) and band names to clear [T, H, W]."""
-
-SCL_CLEAR = (2, 4, 5, 6, 7)
-"""Sen2Cor's scene classes that show the ground: dark, vegetation, soil, water, unclassified."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,23 +44,24 @@ Layer = tuple[Floats, Booleans, Booleans]
 
 
 def load_file(frame: Frame) -> Pixels:
-    """The pixels of a GeoTIFF and of the mask beside it."""
+    """The pixels of a frame's files and of the mask that comes with it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(frame.source) as file:
-            values = file.read(frame.indexes)
-            classes = file.read(frame.scl) if frame.scl and not frame.mask else None
-        if classes is not None:
-            return Pixels(values, np.isin(classes, SCL_CLEAR))
-        return Pixels(values, _mask_file(frame.mask, frame) if frame.mask else None)
+        planes: dict[int, Raw] = {}
+        for path, where in groupby(range(len(frame.bands)), key=lambda i: frame.paths[i]):
+            chosen = list(where)
+            with rasterio.open(path) as file:
+                read = file.read([frame.indexes[i] for i in chosen])
+            planes |= dict(zip(chosen, read, strict=True))
+        values = np.stack([planes[i] for i in range(len(frame.bands))])
+        return Pixels(values, _covered(frame.cover, frame) if frame.cover else None)
 
 
-def _mask_file(path: str, frame: Frame) -> Booleans:
-    with rasterio.open(path) as file:
-        layer = file.read(1)
+def _covered(cover: Cover, frame: Frame) -> Booleans:
+    with rasterio.open(cover.file) as file:
+        layer = file.read(cover.index)
         grid = GeoBox(layer.shape, file.transform, file.crs or frame.grid.crs)
-    good = SCL_CLEAR if Path(path).stem.lower().endswith("_scl") else range(1, 256)
-    clear = np.isin(layer, good).astype(np.uint8)
+    clear = COVERS[cover.kind](layer).astype(np.uint8)
     return nearest(clear, grid, frame.grid).astype(bool)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sitsr.scenes.parse import Frame
+from sitsr.scenes.frames import Frame
 from sitsr.series import Booleans, Floats, InputError
 
 Raw = npt.NDArray[Any]

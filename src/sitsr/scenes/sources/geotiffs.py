@@ -1,23 +1,20 @@
-"""From names and tags to frames: the only place that knows how files are called.
-
-A ``Frame`` says everything about one image except its pixels. Whatever a new kind of source looks
-like, reading it begins with a function that gives frames.
+"""A folder of dated GeoTIFFs, all bands of an image in one file.
 
 Dates    the first date in the name (20200113, 2020-01-13, 2020_01_13, 20200113T105421), else the
          tags ACQUISITION_DATE, SENSING_TIME or TIFFTAG_DATETIME
 Bands    the bands' descriptions (B02, b2, blue ...), else the usual order for their number
-Masks    NAME_clear.tif (not 0 where the ground is seen) or NAME_SCL.tif (Sen2Cor scene classes)
-         beside NAME.tif, or a band described as SCL
+Masks    beside NAME.tif a file NAME_clear.tif (not 0 where the ground is seen), NAME_SCL.tif
+         (Sen2Cor's scene classes), NAME_CLM.tif, NAME_CLD.tif or NAME_OCM.tif (``MASKS``); or a
+         band described as SCL
 Offset   the tags BOA_OFFSET_APPLIED and PROCESSING_BASELINE, the baseline in a product's name
          (_N0400_), or the scale and offset that GDAL keeps for a band
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,45 +23,14 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from sitsr.scenes.frames import Cover, Frame
+from sitsr.scenes.names import L1C, L2A, band_name, baseline_in, find_date, offset_of_baseline
 from sitsr.series import InputError
 
-L2A = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
-L1C = (*L2A[:10], "B10", *L2A[10:])
 TEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 USUAL_ORDER = {len(order): order for order in (L2A, L1C, TEN)}
-
-COMMON_NAMES = {
-    **{"coastal": "B01", "blue": "B02", "green": "B03", "red": "B04"},
-    **{"rededge1": "B05", "rededge2": "B06", "rededge3": "B07", "rededge": "B05"},
-    **{"nir": "B08", "nir08": "B8A", "nir09": "B09", "cirrus": "B10"},
-    **{"swir16": "B11", "swir22": "B12", "swir1": "B11", "swir2": "B12", "scl": "SCL"},
-}
-
-DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_]?)(\d\d)\2(\d\d)(?=T?\d{6}(?!\d)|\D|$)")
-BASELINE = re.compile(r"_N(0\d)(\d\d)_")
-BAND = re.compile(r"B?(?:and)?[ _]?0?(\d{1,2}|8A)(?:_\d\dm)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One image, before its pixels are read."""
-
-    source: str
-    """Where it is read from: a path, or the name of a cube and a date."""
-    date: date
-    bands: tuple[str, ...]
-    indexes: tuple[int, ...]
-    """For each band its number in the file, from 1."""
-    grid: GeoBox
-    nodata: float | None = None
-    quantum: float | None = None
-    """Reflectance per digital number, where the file states it."""
-    offset: float | None = None
-    """Added to digital numbers before they are multiplied by quantum, where the file states it."""
-    scl: int | None = None
-    """Number of the band of scene classes in the file, from 1."""
-    mask: str | None = None
-    """A file beside the image: NAME_clear.tif or NAME_SCL.tif."""
+MASKS = {"clear": "clear", "scl": "SCL", "clm": "CLM", "cld": "probability", "ocm": "classes"}
+"""Endings of the names of masks beside images, and of what kind these are."""
 
 
 def parse_folder(
@@ -121,8 +87,7 @@ def parse_file(path: Path, *, names: Sequence[str] | None, assume_crs: Any) -> F
                 nodata=file.nodata,
                 quantum=quantum,
                 offset=offset,
-                scl=scl,
-                mask=_mask_beside(path),
+                cover=Cover(str(path), "SCL", scl) if scl else _cover_beside(path),
             )
 
 
@@ -142,28 +107,20 @@ def _images(folder: Path) -> list[Path]:
                 f"{path.name} may be 1 where clear or 1 where cloudy; "
                 f"write it as {path.stem[:-5]}_clear.tif, 1 where clear"
             )
-    images = [p for p in images if not p.stem.lower().endswith(("_clear", "_scl"))]
+    endings = tuple(f"_{ending}" for ending in MASKS)
+    images = [p for p in images if not p.stem.lower().endswith(endings)]
     if not images:
         held = ", ".join(p.name for p in paths[:3]) or "nothing"
         raise InputError(f"{folder} holds {held}, no GeoTIFF; give a folder of dated GeoTIFFs")
     return images
 
 
-def _mask_beside(path: Path) -> str | None:
-    for ending in ("_clear", "_SCL", "_scl"):
-        beside = path.with_name(f"{path.stem}{ending}{path.suffix}")
-        if beside.exists():
-            return str(beside)
-    return None
-
-
-def find_date(text: str) -> date | None:
-    """The first date written in a text."""
-    for found in DATE.finditer(text):
-        try:
-            return date(int(found[1]), int(found[3]), int(found[4]))
-        except ValueError:
-            continue
+def _cover_beside(path: Path) -> Cover | None:
+    for ending, kind in MASKS.items():
+        for written in (ending, ending.upper()):
+            beside = path.with_name(f"{path.stem}_{written}{path.suffix}")
+            if beside.exists():
+                return Cover(str(beside), kind)
     return None
 
 
@@ -177,18 +134,6 @@ def _date(path: Path, tags: Mapping[str, str]) -> date:
     raise InputError(
         f"{path.name} has no date in its name or tags; name it like NAME_2020-01-31.tif"
     )
-
-
-def band_name(text: str) -> str | None:
-    """Sentinel-2's own name for a band: "b2", "Band 2", "B02_10m" and "blue" are "B02"."""
-    text = text.strip()
-    if text.lower() in COMMON_NAMES:
-        return COMMON_NAMES[text.lower()]
-    found = BAND.fullmatch(text)
-    if not found:
-        return None
-    name = "B" + found[1].upper().zfill(2)
-    return name if name in L1C else None
 
 
 def _bands(
@@ -244,20 +189,7 @@ def _units(path: Path, file: Any, tags: Mapping[str, str]) -> tuple[float | None
         return quantum, 0.0
     if shift:
         return quantum, round(shift, 3)
-    return quantum, offset_of_baseline(upper.get("PROCESSING_BASELINE") or _baseline(path.stem))
-
-
-def _baseline(stem: str) -> str:
-    found = BASELINE.search(stem)
-    return f"{found[1]}.{found[2]}" if found else ""
-
-
-def offset_of_baseline(baseline: str) -> float | None:
-    """-1000 from processing baseline 04.00 on, 0 before; None where it is not a baseline."""
-    try:
-        return -1000.0 if float(baseline) >= 4 else 0.0
-    except ValueError:
-        return None
+    return quantum, offset_of_baseline(upper.get("PROCESSING_BASELINE") or baseline_in(path.stem))
 
 
 def _in_one_order(frames: Sequence[Frame]) -> list[Frame]:

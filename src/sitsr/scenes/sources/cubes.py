@@ -10,14 +10,16 @@ import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sitsr.scenes.parse import Frame, band_name, offset_of_baseline
-from sitsr.scenes.read import SCL_CLEAR, Load, Pixels
+from sitsr.scenes.covers import COVERS
+from sitsr.scenes.frames import Frame
+from sitsr.scenes.names import band_name, offset_of_baseline
+from sitsr.scenes.read import Load, Pixels
 from sitsr.series import InputError
 
 Cube = xr.Dataset | xr.DataArray
 
-MASKS = {"clear": (1,), "SCL": SCL_CLEAR, "scl": SCL_CLEAR}
-"""Variables that tell clear sky, and their values where the ground is seen."""
+MASKS = {"clear": "clear", "SCL": "SCL", "scl": "SCL"}
+"""Variables that tell clear sky, and what kind of mask they are."""
 AXES = {"timestamp": "time", "latitude": "y", "lat": "y", "longitude": "x", "lon": "x"}
 """Other names of the axes."""
 GRID_MAPPINGS = ("spatial_ref", "crs")
@@ -59,7 +61,7 @@ def load_from(cube: Cube) -> Load:
         for name in data.data_vars:
             layer = now[name].transpose("y", "x").to_numpy() if name in MASKS else None
             if layer is not None:
-                return Pixels(values, np.isin(layer, MASKS[str(name)]))
+                return Pixels(values, COVERS[MASKS[str(name)]](layer))
         return Pixels(values, None)
 
     return load
