@@ -78,7 +78,7 @@ def classify(images: Floats, bands: Sequence[str], *, grow: int = GROW) -> Class
     snow = _snow(band) & seen
     cloud = _cloud(band, seen) & seen & ~snow
     haze = _haze(band, seen & ~cloud & ~snow)
-    cloud = _grown(_without_specks(cloud | _above_vapour(band, seen)) & ~snow, grow)
+    cloud = grown(_without_specks(cloud | _above_vapour(band, seen)) & ~snow, grow)
     shadow = _shadow(band, seen & ~cloud & ~snow, cloud)
     classes = np.full(seen.shape, Sky.CLEAR, np.uint8)
     for kind, where in [
@@ -156,14 +156,14 @@ def _haze(band: Mapping[str, Floats], candidates: Booleans) -> Booleans:
 
 def _shadow(band: Mapping[str, Floats], candidates: Booleans, cloud: Booleans) -> Booleans:
     """Dark in the infrared, and near a cloud or very dark; but not water."""
-    near = _grown(cloud, FAR)
+    near = grown(cloud, FAR)
     fallen = candidates & (band["B08"] > band["B03"])
     for layer in (band[name] for name in ("B08", "B11") if name in band):
         usual, enough = _quantile(layer, candidates, 0.5)
         darker = (usual > 0.1) & (layer < np.where(near, 0.6, 0.4) * usual)
         dark = near & (layer < 0.12) & (band["B03"] < 0.06)
         fallen &= np.where(enough, darker, dark)
-    return _grown(_without_specks(fallen), 2) & candidates
+    return grown(_without_specks(fallen), 2) & candidates
 
 
 def _quantile(values: Floats, valid: Booleans, share: float) -> tuple[Floats, Booleans]:
@@ -194,7 +194,8 @@ def _without_specks(flags: Booleans) -> Booleans:
     return np.asarray(ndimage.binary_opening(flags, np.ones((1, 3, 3), bool)), bool)
 
 
-def _grown(flags: Booleans, pixels: int) -> Booleans:
+def grown(flags: Booleans, pixels: int) -> Booleans:
+    """[T, H, W] also what lies within so many rows and columns of a flag."""
     side = 2 * pixels + 1
     return np.asarray(ndimage.maximum_filter(flags, (1, side, side), mode="constant"), bool)
 

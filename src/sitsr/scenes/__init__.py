@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sitsr.scenes.frames import Frame
+from sitsr.scenes.masking import Mask, Masking
 from sitsr.scenes.plan import Plan, make_plan
-from sitsr.scenes.read import Mask, read_series
+from sitsr.scenes.read import Scene, read_series, read_window, survey
 from sitsr.scenes.sources.geotiffs import parse_folder
 from sitsr.scenes.write import write_product
 from sitsr.series import Series
@@ -31,11 +32,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Frame",
     "Mask",
+    "Masking",
     "Plan",
+    "Scene",
     "make_plan",
     "open_series",
     "parse_folder",
     "read_series",
+    "read_window",
+    "survey",
     "write_product",
 ]
 
@@ -68,16 +73,17 @@ def open_series(
             Path(source), names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
         )
         plan = make_plan(frames, notes)
-        series = read_series(plan, offset=offset, mask=mask, skip_unreadable=skip_unreadable)
+        masking = Masking(mask)
+        series = read_series(plan, offset=offset, masking=masking, skip_unreadable=skip_unreadable)
     else:
         from sitsr.scenes.sources.cubes import (  # xarray takes a while to import
-            load_from,
+            CubePixels,
             parse_cube,
         )
 
         frames, notes = parse_cube(source, assume_crs=assume_crs)
         plan = make_plan(frames, notes)
-        series = read_series(plan, load_from(source), offset=offset, mask=mask)
+        series = read_series(plan, CubePixels(source), offset=offset, masking=Masking(mask))
     if len(series.dates) == 1:
         alone = f"only one date, {series.dates[0]}: nothing is learned from time"
         series = replace(series, history=(*series.history, alone))

@@ -1,112 +1,286 @@
-"""From a plan to a series: the only place that opens pixels.
+"""From a plan to reflectance: survey the scene once, then read any window of it.
 
-Each image is read, turned into reflectance, masked, and only then put on the plan's grid.
+Each image is read, turned into reflectance, masked, and only then put on the plan's grid. What a
+window holds does not depend on where it was cut: what is decided of whole images (units, whether a
+grid is kept) is decided by the survey, and every window is read with as much around it as its
+clear sky and its resampling look at.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 
 from sitsr.clouds import clear_sky
-from sitsr.scenes.covers import COVERS
+from sitsr.scenes.files import Files, cut, under
 from sitsr.scenes.frames import Cover, Frame
-from sitsr.scenes.plan import Plan
+from sitsr.scenes.masking import Masking
+from sitsr.scenes.plan import Plan, aligned
 from sitsr.scenes.units import Raw, Units, settle, where_saturated, where_seen
-from sitsr.scenes.warp import nearest, onto
+from sitsr.scenes.warp import Scale, onto, pixels_per_pixel
 from sitsr.series import Booleans, Floats, InputError, Series
+from sitsr.tiles import Tile
 
-Mask = Callable[[Floats, Sequence[str]], Booleans]
-"""From reflectance [T, C, H, W] (0 where nodata) and band names to clear [T, H, W]."""
+THREADS = 8
+"""Images that are read at once."""
+SAMPLED = 256
+"""Side in pixels of the windows that a survey looks at; at most nine of them an image."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pixels:
-    """What a frame holds."""
-
-    values: Raw
-    """[C, h, w] digital numbers, in the order of the frame's bands."""
-    clear: Booleans | None
-    """[h, w] where the source itself says that the ground is seen; None if it does not say."""
-
-
-Load = Callable[[Frame], Pixels]
 Layer = tuple[Floats, Booleans, Booleans]
 """An image [C, H, W] with its masks [H, W]: where it was seen, and where clear."""
 
 
-def load_file(frame: Frame) -> Pixels:
-    """The pixels of a frame's files and of the mask that comes with it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        planes: dict[int, Raw] = {}
-        for path, where in groupby(range(len(frame.bands)), key=lambda i: frame.paths[i]):
-            chosen = list(where)
-            with rasterio.open(path) as file:
-                read = file.read([frame.indexes[i] for i in chosen])
-            planes |= dict(zip(chosen, read, strict=True))
-        values = np.stack([planes[i] for i in range(len(frame.bands))])
-        return Pixels(values, _covered(frame.cover, frame) if frame.cover else None)
+class Pixels(Protocol):
+    """Where the pixels of frames are: files, or a cube."""
+
+    def image(self, frame: Frame, window: Tile) -> Raw:
+        """[C, h, w] digital numbers of a window of the frame's grid."""
+
+    def layer(self, cover: Cover, frame: Frame, window: Tile) -> Raw:
+        """[h, w] values of its mask there."""
 
 
-def _covered(cover: Cover, frame: Frame) -> Booleans:
-    with rasterio.open(cover.file) as file:
-        layer = file.read(cover.index)
-        grid = GeoBox(layer.shape, file.transform, file.crs or frame.grid.crs)
-    clear = COVERS[cover.kind](layer).astype(np.uint8)
-    return nearest(clear, grid, frame.grid).astype(bool)
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A plan with its units settled; ``read_window`` reads any part of it."""
+
+    plan: Plan
+    frames: tuple[Frame, ...]
+    """Those of the plan that can be read."""
+    units: tuple[Units, ...]
+    scales: tuple[Scale | None, ...]
+    """For each frame the plan's pixels per pixel of its own; None where it is not resampled."""
+    masking: Masking
+    pixels: Pixels
+    clear: tuple[float, ...]
+    """For each frame the share that is clear, of what the survey looked at."""
+    history: tuple[str, ...]
+    strict: bool = True
+    """Whether a frame that cannot be read stops the work, or counts as not clear there."""
+
+    @property
+    def dates(self) -> tuple[object, ...]:
+        """The dates of the series, each once."""
+        return tuple(sorted({frame.date for frame in self.frames}))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """One frame's pixels under a window, on its own grid."""
+
+    frame: Frame
+    grid: GeoBox
+    values: Raw
+    seen: Booleans
+    stated: Booleans | None
+    """Where its mask says that the ground is seen; None without a mask."""
+
+
+def survey(
+    plan: Plan,
+    pixels: Pixels | None = None,
+    *,
+    offset: float | str = "auto",
+    masking: Masking | None = None,
+    skip_unreadable: bool = False,
+    strict: bool = True,
+) -> Scene:
+    """Look at a few windows of every image and settle its units.
+
+    skip_unreadable  leave out images that cannot be read at all, instead of refusing the scene
+    strict           what is made of a window that cannot be read later: see ``Scene``
+
+    For offset see ``open_series``.
+    """
+    pixels, masking = pixels or Files(), masking or Masking()
+    frames, looked, notes = _look(plan, pixels, masking, skip_unreadable)
+    units, decided = settle(
+        frames,
+        [_flat(r.values for r in reads) for reads in looked],
+        [_seen(r) for r in looked],
+        offset,
+    )
+    return Scene(
+        plan=plan,
+        frames=tuple(frames),
+        units=tuple(units),
+        scales=tuple(
+            None if aligned(frame.grid, plan.grid) else pixels_per_pixel(frame.grid, plan.grid)
+            for frame in frames
+        ),
+        masking=masking,
+        pixels=pixels,
+        clear=tuple(_clear_share(reads) for reads in looked),
+        history=(*plan.history, *notes, *decided, _how_masked(frames, masking)),
+        strict=strict,
+    )
 
 
 def read_series(
     plan: Plan,
-    load: Load = load_file,
+    pixels: Pixels | None = None,
     *,
     offset: float | str = "auto",
-    mask: Mask | None = None,
+    masking: Masking | None = None,
     skip_unreadable: bool = False,
 ) -> Series:
-    """Carry out a plan; for offset, mask and skip_unreadable see ``open_series``."""
-    frames, pixels, notes = _load_all(plan.frames, load, skip_unreadable)
-    seen = [where_seen(p.values, f.nodata) for f, p in zip(frames, pixels, strict=True)]
-    units, decided = settle(frames, [p.values for p in pixels], seen, offset)
+    """Carry out a plan at once; for offset, masking and skip_unreadable see ``survey``."""
+    scene = survey(plan, pixels, offset=offset, masking=masking, skip_unreadable=skip_unreadable)
+    series = read_window(scene)
+    if not series.clear.any():
+        raise InputError(
+            f"there is no clear pixel on any of {len(series.dates)} dates; give more dates, or a "
+            "mask if the ground can be seen"
+        )
+    return series
+
+
+def read_window(scene: Scene, window: Tile | None = None) -> Series:
+    """The series under a window of the plan's grid [top, bottom) × [left, right), or under all.
+
+    All dates are there, also those that saw nothing here. An image that cannot be read here stops
+    the work (InputError), or is told in the history, where the scene is not strict.
+    """
+    whole = scene.plan.grid
+    grid = cut(whole, window or Tile(0, 0, *whole.shape))
     layers: dict[int, Layer] = {}
-    for group in _on_one_grid(frames):
-        loaded = [(pixels[i], seen[i], units[i]) for i in group]
-        images = np.stack([u.reflectance(p.values, s) for p, s, u in loaded])
-        clear = _clear(images, frames[group[0]].bands, loaded, mask)
-        for i, image, bright in zip(group, images, clear, strict=True):
-            layers[i] = onto(plan.grid, image, seen[i], bright, frames[i].grid)
-    history = (*plan.history, *notes, *decided, _how_masked(pixels, mask))
-    return _joined(frames, [layers[i] for i in range(len(frames))], plan.grid, history)
+    notes: list[str] = []
+    for group in _on_one_grid(scene.frames):
+        native = _native(scene, group, grid)
+        reads = _read_all(scene, group, native, notes) if native is not None else []
+        if not reads:
+            continue
+        images = np.stack(
+            [
+                scene.units[i].reflectance(r.values, r.seen)
+                for i, r in zip(group, reads, strict=True)
+            ]
+        )
+        clear = _clear(images, reads, scene.masking)
+        for i, read, image, bright in zip(group, reads, images, clear, strict=True):
+            layers[i] = onto(grid, image, read.seen, bright, read.grid, scene.scales[i])
+    return _joined(scene.frames, layers, grid, (*scene.history, *notes))
 
 
-def _load_all(
-    frames: Sequence[Frame], load: Load, skip_unreadable: bool
-) -> tuple[list[Frame], list[Pixels], list[str]]:
-    read, pixels, notes = [], [], []
-    for frame in frames:
-        try:
-            pixels.append(load(frame))
-            read.append(frame)
-        except RasterioIOError as broken:
+def _look(
+    plan: Plan, pixels: Pixels, masking: Masking, skip_unreadable: bool
+) -> tuple[list[Frame], list[list[_Read]], list[str]]:
+    """Some windows of each frame, those of them that can be read."""
+
+    def look(frame: Frame) -> list[_Read] | Exception:
+        reads: list[_Read] = []
+        broken: Exception | None = None
+        for window in _samples(plan.grid, frame.grid):
+            try:
+                reads.append(_read(frame, window, pixels, masking))
+            except RasterioIOError as error:
+                broken = error
+        return reads or broken or InputError("nothing of it lies here")
+
+    kept, looked, notes = [], [], []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for frame, got in zip(plan.frames, pool.map(look, plan.frames), strict=True):
             name = Path(frame.source).name
-            if not skip_unreadable:
-                raise InputError(
-                    f"{name} is broken or cut short ({broken}); get it again or remove it, or "
-                    "skip what is unreadable (--skip-unreadable)"
-                ) from broken
-            notes.append(f"left out {name}, which is broken or cut short")
-    if not read:
-        raise InputError(f"none of the {len(frames)} images can be read")
-    return read, pixels, notes
+            if isinstance(got, list):
+                kept.append(frame)
+                looked.append(got)
+            elif skip_unreadable:
+                notes.append(f"left out {name}, which is broken or cut short")
+            else:
+                raise _broken(frame, got) from got
+    if not kept:
+        raise InputError(f"none of the {len(plan.frames)} images can be read")
+    return kept, looked, notes
+
+
+def _samples(grid: GeoBox, native: GeoBox) -> list[Tile]:
+    """Windows of a native grid, spread over what lies under a grid; all of it where it is small."""
+    under_it = under(grid, native, 0)
+    if under_it is None:
+        return []
+    rows, cols = under_it.bottom - under_it.top, under_it.right - under_it.left
+    if rows * cols <= 9 * SAMPLED**2:
+        return [under_it]
+    tops = [under_it.top + round(share * max(rows - SAMPLED, 0)) for share in (0.1, 0.5, 0.9)]
+    lefts = [under_it.left + round(share * max(cols - SAMPLED, 0)) for share in (0.1, 0.5, 0.9)]
+    return [
+        Tile(top, left, min(top + SAMPLED, under_it.bottom), min(left + SAMPLED, under_it.right))
+        for top in sorted(set(tops))
+        for left in sorted(set(lefts))
+    ]
+
+
+def _flat(arrays: Iterable[Raw]) -> Raw:
+    """[C, 1, n] of arrays [C, h, w]."""
+    return np.concatenate([array.reshape(len(array), 1, -1) for array in arrays], axis=2)
+
+
+def _seen(reads: Sequence[_Read]) -> Booleans:
+    return np.concatenate([read.seen.reshape(1, -1) for read in reads], axis=1)
+
+
+def _clear_share(reads: Sequence[_Read]) -> float:
+    """Of what was looked at; NaN where there is no mask."""
+    if any(read.stated is None for read in reads):
+        return float("nan")
+    clear = [read.seen & read.stated for read in reads if read.stated is not None]
+    return float(np.concatenate([each.reshape(-1) for each in clear]).mean())
+
+
+def _read(frame: Frame, window: Tile, pixels: Pixels, masking: Masking) -> _Read:
+    values = pixels.image(frame, window)
+    stated = None
+    if frame.cover is not None and masking.trusted and masking.mask is None:
+        layer = pixels.layer(frame.cover, frame, window)
+        stated = masking.of_layer(frame.cover.kind, layer)
+    seen = where_seen(values, frame.nodata)
+    return _Read(frame, cut(frame.grid, window), values, seen, stated)
+
+
+def _read_all(scene: Scene, group: Sequence[int], window: Tile, notes: list[str]) -> list[_Read]:
+    """The frames of one grid under a window of it; what cannot be read saw nothing, if allowed."""
+
+    def read(i: int) -> _Read | RasterioIOError:
+        try:
+            return _read(scene.frames[i], window, scene.pixels, scene.masking)
+        except RasterioIOError as broken:
+            return broken
+
+    reads = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for i, got in zip(group, pool.map(read, group), strict=True):
+            if isinstance(got, RasterioIOError):
+                frame = scene.frames[i]
+                if scene.strict:
+                    raise _broken(frame, got) from got
+                notes.append(f"left out a part of {Path(frame.source).name} that cannot be read")
+                got = _blank(frame, window)
+            reads.append(got)
+    return reads
+
+
+def _blank(frame: Frame, window: Tile) -> _Read:
+    grid = cut(frame.grid, window)
+    nothing = np.zeros(grid.shape, bool)
+    return _Read(
+        frame, grid, np.zeros((len(frame.bands), *grid.shape), np.uint16), nothing, nothing
+    )
+
+
+def _broken(frame: Frame, error: Exception) -> InputError:
+    return InputError(
+        f"{Path(frame.source).name} is broken or cut short ({error}); get it again or remove it, "
+        "or skip what is unreadable (--skip-unreadable)"
+    )
 
 
 def _on_one_grid(frames: Sequence[Frame]) -> list[list[int]]:
@@ -117,54 +291,64 @@ def _on_one_grid(frames: Sequence[Frame]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _clear(
-    images: Floats,
-    bands: Sequence[str],
-    loaded: Sequence[tuple[Pixels, Booleans, Units]],
-    mask: Mask | None,
-) -> Booleans:
+def _native(scene: Scene, group: Sequence[int], grid: GeoBox) -> Tile | None:
+    """What must be read of the grid that these frames share, to know them under another."""
+    stated = all(scene.frames[i].cover for i in group) and scene.masking.trusted
+    margin = scene.masking.reach(stated)
+    scale = scene.scales[group[0]]
+    if scale is not None:
+        margin += 2 * math.ceil(1 / min(*scale, 1.0)) + 2  # the cubic kernel
+    return under(grid, scene.frames[group[0]].grid, margin)
+
+
+def _clear(images: Floats, reads: Sequence[_Read], masking: Masking) -> Booleans:
     """[T, h, w] of images on one grid: by the mask if there is one, else by what each source
     says, else by the spectral rule."""
-    stated = [p.clear for p, _, _ in loaded]
-    if mask is not None:
-        clear = np.array(mask(images, bands), bool)
+    bands = reads[0].frame.bands
+    if masking.mask is not None:
+        clear = np.array(masking.mask(images, bands), bool)
         if clear.shape != (len(images), *images.shape[2:]):
             raise InputError(
                 f"the mask gave {list(clear.shape)} for images {list(images.shape)}; "
                 "it must give [T, H, W]"
             )
-    elif any(told is None for told in stated):
+    elif any(read.stated is None for read in reads):
         clear = clear_sky(images, bands)
     else:
         clear = np.ones((len(images), *images.shape[2:]), bool)
-    for t, (pixels, seen, _) in enumerate(loaded):
-        if mask is None and pixels.clear is not None:
-            clear[t] = pixels.clear
-        clear[t] &= seen & ~where_saturated(pixels.values)
-    return clear
+    for t, read in enumerate(reads):
+        if read.stated is not None:
+            clear[t] = read.stated
+        clear[t] &= read.seen & ~where_saturated(read.values)
+    return masking.dilated(clear, np.stack([read.seen for read in reads]))
 
 
-def _how_masked(pixels: Sequence[Pixels], mask: Mask | None) -> str:
-    told = sum(p.clear is not None for p in pixels)
-    if mask is not None:
-        return "clear sky by the mask that was handed in"
+def _how_masked(frames: Sequence[Frame], masking: Masking) -> str:
+    grown = f", grown by {masking.dilate} pixels" if masking.dilate else ""
+    told = sum(frame.cover is not None for frame in frames) if masking.trusted else 0
+    if masking.mask is not None:
+        return f"clear sky by the mask that was handed in{grown}"
     if not told:
-        return "clear sky by the spectral rule"
-    if told == len(pixels):
-        return "clear sky as the source states it"
-    return f"clear sky as the source states it for {told} images, else by the spectral rule"
+        return f"clear sky by the spectral rule{grown}"
+    if told == len(frames):
+        return f"clear sky as the source states it{grown}"
+    return f"clear sky as the source states it for {told} images, else by the spectral rule{grown}"
 
 
 def _joined(
-    frames: Sequence[Frame], layers: Sequence[Layer], grid: GeoBox, history: tuple[str, ...]
+    frames: Sequence[Frame], layers: Mapping[int, Layer], grid: GeoBox, history: tuple[str, ...]
 ) -> Series:
     """One image a date: of several, the first that is clear at a pixel, else the first that saw
-    it."""
+    it. A frame without layer saw nothing."""
     dates, sources, images, clears = [], [], [], []
+    nothing = np.zeros(grid.shape, bool)
+    blank = np.zeros((len(frames[0].bands), *grid.shape), np.float32)
     for day, numbered in groupby(range(len(frames)), key=lambda i: frames[i].date):
         chosen = list(numbered)
-        image, seen, clear = layers[chosen[0]]
+        image, seen, clear = layers.get(chosen[0], (blank, nothing, nothing))
         for i in chosen[1:]:
+            if i not in layers:
+                continue
             other, saw, bright = layers[i]
             better = (bright & ~clear) | (saw & ~seen)
             image = np.where(better, other, image)
@@ -173,11 +357,6 @@ def _joined(
         sources.append(", ".join(frames[i].source for i in chosen))
         images.append(image)
         clears.append(clear)
-    if not any(clear.any() for clear in clears):
-        raise InputError(
-            f"there is no clear pixel on any of {len(dates)} dates; give more dates, or a mask "
-            "if the ground can be seen"
-        )
     return Series(
         images=np.stack(images),
         clear=np.stack(clears),

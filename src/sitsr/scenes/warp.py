@@ -8,63 +8,86 @@ divided by the weight that remains.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.warp import reproject
+from rasterio.warp import reproject, transform_bounds
 
-from sitsr.scenes.plan import aligned, place
+from sitsr.scenes.plan import place
 from sitsr.series import Booleans, Floats
 
-Layer = TypeVar("Layer", Floats, Booleans, npt.NDArray[np.uint8])
+Layer = TypeVar("Layer", Floats, Booleans)
+Raw = npt.NDArray[Any]
+Scale = tuple[float, float]
 
 WHOLE = 0.01
 """Share of the kernel's weight that may be missing from a clear pixel."""
 
 
 def onto(
-    grid: GeoBox, image: Floats, seen: Booleans, clear: Booleans, source: GeoBox
+    grid: GeoBox,
+    image: Floats,
+    seen: Booleans,
+    clear: Booleans,
+    source: GeoBox,
+    scale: Scale | None = None,
 ) -> tuple[Floats, Booleans, Booleans]:
     """An image [C, h, w] with its masks [h, w] on another grid: image [C, H, W], seen, clear.
+
+    scale  grid's pixels per pixel of the source, along y and x, where both are parts of larger
+           grids; None where the pixels of the two coincide
 
     A pixel is clear where (but for a hundredth) the whole kernel lay on clear pixels. Elsewhere
     the image holds what was seen, cloud included, and 0 where nothing was.
     """
-    if aligned(source, grid):
+    if scale is None:
         return (
             _placed(grid, image, source),
             _placed(grid, seen, source),
             _placed(grid, clear, source),
         )
-    sharp, weight = _weighted(image, clear, source, grid)
+    sharp, weight = _weighted(image, clear, source, grid, scale)
     whole = np.abs(weight - 1) <= WHOLE
     if (clear == seen).all():
         return np.where(whole, sharp, 0).astype(np.float32), whole, whole
-    rough, weight = _weighted(image, seen, source, grid)
+    rough, weight = _weighted(image, seen, source, grid, scale)
     known = (weight > 0.5) | whole
     return np.where(whole, sharp, np.where(known, rough, 0)).astype(np.float32), known, whole
 
 
+def enlarge(values: Raw, seen: Booleans, source: GeoBox, grid: GeoBox, empty: float) -> Raw:
+    """[C, H, W] digital numbers of coarser bands [C, h, w] on a finer grid; else empty."""
+    sharp, weight = _weighted(values.astype(np.float32), seen, source, grid, (1.0, 1.0))
+    return np.where(weight > 0.5, sharp, np.float32(empty))
+
+
 def _weighted(
-    image: Floats, wanted: Booleans, source: GeoBox, grid: GeoBox
+    image: Floats, wanted: Booleans, source: GeoBox, grid: GeoBox, scale: Scale
 ) -> tuple[Floats, Floats]:
     stack = np.concatenate([np.where(wanted, image, 0), wanted[None]]).astype(np.float32)
-    warped = _warped(stack, source, grid, Resampling.cubic)
+    warped = _warped(stack, source, grid, Resampling.cubic, scale)
     weight = warped[-1]
     left = np.where(np.abs(weight) > 0.1, weight, 1).astype(np.float32)
     return (warped[:-1] / left).astype(np.float32), weight
 
 
-def nearest(layer: npt.NDArray[np.uint8], source: GeoBox, grid: GeoBox) -> npt.NDArray[np.uint8]:
+def nearest(layer: Raw, source: GeoBox, grid: GeoBox) -> Raw:
     """Classes [h, w] on another grid [H, W]; 0 beyond their edge."""
     return _warped(layer, source, grid, Resampling.nearest)
 
 
-def _warped(layers: Layer, source: GeoBox, grid: GeoBox, way: Resampling) -> Layer:
-    """Layers [..., h, w] on another grid [..., H, W]; 0 beyond their edge."""
+def _warped(
+    layers: Raw, source: GeoBox, grid: GeoBox, way: Resampling, scale: Scale = (1.0, 1.0)
+) -> Raw:
+    """Layers [..., h, w] on another grid [..., H, W]; 0 beyond their edge.
+
+    GDAL widens its kernel where pixels grow, by a factor that it finds from the two rasters at
+    hand, and which moves pixels by a hundredth where it is nearly 1. It is told the factor here, so
+    that a window is warped as the whole would be.
+    """
     there = np.zeros((*layers.shape[:-2], *grid.shape), layers.dtype)
     reproject(
         layers,
@@ -75,16 +98,38 @@ def _warped(layers: Layer, source: GeoBox, grid: GeoBox, way: Resampling) -> Lay
         dst_crs=str(grid.crs),
         resampling=way,
         tolerance=0,  # exact places; the default errs by an eighth of a pixel
+        YSCALE=f"{min(scale[0], 1.0):.6f}",
+        XSCALE=f"{min(scale[1], 1.0):.6f}",
     )
     return there
 
 
-def _placed(grid: GeoBox, layer: Layer, source: GeoBox) -> Layer:
-    """The same pixels at their place in a grid that holds them; 0 around."""
-    left, top = (round(start) for start in place(source, grid))
+def pixels_per_pixel(source: GeoBox, grid: GeoBox) -> Scale:
+    """Pixels of a grid along one of a source, along y and x, at the middle of the source.
+
+    Within a twentieth of 1 it counts as 1, as it does for GDAL.
+    """
     rows, cols = source.shape
-    if (top, left) == (0, 0) and tuple(grid.shape) == (rows, cols):
+    middle = source[rows // 2 : rows // 2 + 1, cols // 2 : cols // 2 + 1]
+    west, south, east, north = transform_bounds(
+        str(source.crs), str(grid.crs), *middle.boundingbox.bbox
+    )
+    across, down = (east - west) / grid.transform.a, (south - north) / grid.transform.e
+    y, x = (1.0 if abs(step - 1) < 0.05 else step for step in (down, across))
+    return y, x
+
+
+def _placed(grid: GeoBox, layer: Layer, source: GeoBox) -> Layer:
+    """The same pixels at their place in another grid of the same lattice; 0 around."""
+    left, top = (round(start) for start in place(source, grid))
+    (rows, cols), (wanted_rows, wanted_cols) = source.shape, grid.shape
+    if (top, left, rows, cols) == (0, 0, wanted_rows, wanted_cols):
         return layer
-    whole = np.zeros((*layer.shape[:-2], *grid.shape), layer.dtype)
-    whole[..., top : top + rows, left : left + cols] = layer
+    whole = np.zeros((*layer.shape[:-2], wanted_rows, wanted_cols), layer.dtype)
+    first_row, last_row = max(top, 0), min(top + rows, wanted_rows)
+    first_col, last_col = max(left, 0), min(left + cols, wanted_cols)
+    if first_row < last_row and first_col < last_col:
+        whole[..., first_row:last_row, first_col:last_col] = layer[
+            ..., first_row - top : last_row - top, first_col - left : last_col - left
+        ]
     return whole

@@ -10,11 +10,11 @@ import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sitsr.scenes.covers import COVERS
-from sitsr.scenes.frames import Frame
+from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import band_name, offset_of_baseline
-from sitsr.scenes.read import Load, Pixels
+from sitsr.scenes.units import Raw
 from sitsr.series import InputError
+from sitsr.tiles import Tile
 
 Cube = xr.Dataset | xr.DataArray
 
@@ -34,6 +34,7 @@ def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...]
     attributes = data[names[0]].attrs
     nodata = attributes.get("_FillValue", attributes.get("nodata"))
     quantum, offset = _units(data, attributes)
+    mask = next((str(name) for name in data.data_vars if name in MASKS), None)
     frames = tuple(
         Frame(
             source=f"cube {day}",
@@ -44,27 +45,37 @@ def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...]
             nodata=None if nodata is None else float(nodata),
             quantum=quantum,
             offset=offset,
+            cover=None if mask is None else Cover(mask, MASKS[mask], i),
         )
         for i, day in enumerate(_days(data))
     )
     return frames, (f"bands read as {', '.join(frames[0].bands)}",)
 
 
-def load_from(cube: Cube) -> Load:
-    """What loads the pixels of a cube's frames, one time at a time."""
-    data = _as_dataset(cube)
-    names = _band_variables(data)
+class CubePixels:
+    """The pixels of a cube's frames, loaded window by window."""
 
-    def load(frame: Frame) -> Pixels:
-        now = data.isel(time=frame.indexes[0])
-        values = np.stack([now[name].transpose("y", "x").to_numpy() for name in names])
-        for name in data.data_vars:
-            layer = now[name].transpose("y", "x").to_numpy() if name in MASKS else None
-            if layer is not None:
-                return Pixels(values, COVERS[MASKS[str(name)]](layer))
-        return Pixels(values, None)
+    def __init__(self, cube: Cube) -> None:
+        self._data = _as_dataset(cube)
+        self._bands = {str(band_name(name)): name for name in _band_variables(self._data)}
 
-    return load
+    def image(self, frame: Frame, window: Tile) -> Raw:
+        """[C, h, w] digital numbers of a window of the frame's grid."""
+        return np.stack(
+            [
+                self._part(self._bands[band], index, window)
+                for band, index in zip(frame.bands, frame.indexes, strict=True)
+            ]
+        )
+
+    def layer(self, cover: Cover, frame: Frame, window: Tile) -> Raw:
+        """[h, w] values of its mask there."""
+        return self._part(cover.file, cover.index, window)
+
+    def _part(self, name: str, time: int, window: Tile) -> Raw:
+        rows, cols = window.window()
+        layer = self._data[name].isel(time=time, y=rows, x=cols)
+        return layer.transpose("y", "x").to_numpy()
 
 
 def _as_dataset(cube: Cube) -> xr.Dataset:
