@@ -22,6 +22,7 @@ from sitsr.scenes.frames import Frame
 from sitsr.scenes.masking import Mask, Masking
 from sitsr.scenes.plan import Plan, make_plan
 from sitsr.scenes.read import Scene, read_series, read_window, survey
+from sitsr.scenes.sources import is_cube, recognise
 from sitsr.scenes.sources.geotiffs import parse_folder
 from sitsr.scenes.write import write_product
 from sitsr.series import Series
@@ -40,6 +41,7 @@ __all__ = [
     "parse_folder",
     "read_series",
     "read_window",
+    "recognise",
     "survey",
     "write_product",
 ]
@@ -58,8 +60,10 @@ def open_series(
 ) -> Series:
     """The images of a place as surface reflectance with their clear sky, on one grid in metres.
 
-    source           a folder of dated GeoTIFFs (how they are named: ``sitsr.scenes.sources``), or a
-                     cube: a Dataset (time, y, x) of bands or a DataArray (time, band, y, x)
+    source           a path: a folder of dated GeoTIFFs, SAFE or Theia products, files of bands, a
+                     Zarr or netCDF cube (how they are told apart and read:
+                     ``sitsr.scenes.sources``); or a cube: a Dataset (time, y, x) of bands or a
+                     DataArray (time, band, y, x)
     bands            those to keep, in this order; also the names of a file's bands where it names
                      none and has just as many
     offset           added to all digital numbers, -1000 or 0; "auto" finds out (``units``)
@@ -68,18 +72,20 @@ def open_series(
     skip_unreadable  leave broken files out and say so, instead of refusing all
     assume_crs       for files that state no coordinate system
     """
+    if isinstance(source, (str, PathLike)) and is_cube(Path(source)):
+        from sitsr.scenes.sources.cubes import open_cube  # xarray takes a while to import
+
+        source = open_cube(Path(source))
     if isinstance(source, (str, PathLike)):
-        frames, notes = parse_folder(
-            Path(source), names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
+        path = Path(source)
+        frames, notes = recognise(path)(
+            path, names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
         )
         plan = make_plan(frames, notes)
         masking = Masking(mask)
         series = read_series(plan, offset=offset, masking=masking, skip_unreadable=skip_unreadable)
     else:
-        from sitsr.scenes.sources.cubes import (  # xarray takes a while to import
-            CubePixels,
-            parse_cube,
-        )
+        from sitsr.scenes.sources.cubes import CubePixels, parse_cube
 
         frames, notes = parse_cube(source, assume_crs=assume_crs)
         plan = make_plan(frames, notes)

@@ -1,4 +1,4 @@
-"""What names say: dates, bands, processing baselines."""
+"""What names say: dates, bands, processing levels and baselines."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ COMMON_NAMES = {
 
 DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_]?)(\d\d)\2(\d\d)(?=T?\d{6}(?!\d)|\D|$)")
 BASELINE = re.compile(r"_N(0\d)(\d\d)_")
+LEVEL = re.compile(r"(?:^|[^A-Z0-9])(?:MSI)?L(1C|2A)(?=[^A-Z0-9]|$)")
+TOOLBOX = 99
+"""The baseline that Sen2Cor states where users run it (N9999): it tells nothing."""
 BAND = re.compile(r"B?(?:and)?[ _]?0?(\d{1,2}|8A)(?:_\d\dm)?", re.IGNORECASE)
 
 
@@ -48,9 +51,18 @@ def baseline_in(stem: str) -> str:
     return f"{found[1]}.{found[2]}" if found else ""
 
 
+def level_in(name: str) -> str:
+    """The processing level in a product's name, "L1C" or "L2A"; empty where there is none."""
+    found = LEVEL.search(name)
+    return f"L{found[1]}" if found else ""
+
+
 def offset_of_baseline(baseline: str) -> float | None:
     """-1000 from processing baseline 04.00 on, 0 before; None where it is not a baseline."""
     try:
-        return -1000.0 if float(baseline) >= 4 else 0.0
+        number = float(baseline)
     except ValueError:
         return None
+    if not number < TOOLBOX:
+        return None
+    return -1000.0 if number >= 4 else 0.0

@@ -6,8 +6,8 @@ Bands    the bands' descriptions (B02, b2, blue ...), else the usual order for t
 Masks    beside NAME.tif a file NAME_clear.tif (not 0 where the ground is seen), NAME_SCL.tif
          (Sen2Cor's scene classes), NAME_CLM.tif, NAME_CLD.tif or NAME_OCM.tif (``MASKS``); or a
          band described as SCL
-Offset   the tags BOA_OFFSET_APPLIED and PROCESSING_BASELINE, the baseline in a product's name
-         (_N0400_), or the scale and offset that GDAL keeps for a band
+Offset   the scale and offset that GDAL keeps for a band, else the tags BOA_OFFSET_APPLIED and
+         PROCESSING_BASELINE, else the baseline in a product's name (_N0400_)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import L1C, L2A, band_name, baseline_in, find_date, offset_of_baseline
+from sitsr.scenes.sources.products import check_level, grid_of, levels_by_name
 from sitsr.series import InputError
 
 TEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
@@ -60,6 +60,7 @@ def parse_folder(
             notes.append(f"left out {path.name}, which cannot be read")
     if not frames:
         raise InputError(f"none of the {len(images)} GeoTIFFs in {folder} can be read")
+    check_level(frames, levels_by_name(frames))
     frames = _in_one_order(frames)
     notes.append(f"bands read as {', '.join(frames[0].bands)}")
     return tuple(frames), tuple(notes)
@@ -77,17 +78,18 @@ def parse_file(path: Path, *, names: Sequence[str] | None, assume_crs: Any) -> F
                 )
             tags = file.tags()
             bands, indexes, scl = _bands(path, file, names)
-            quantum, offset = _units(path, file, tags)
+            quantum, offset, decided = units_stated(path, file, tags)
             return Frame(
                 source=str(path),
                 date=_date(path, tags),
                 bands=bands,
                 indexes=indexes,
-                grid=_grid(path, file, assume_crs),
+                grid=grid_of(path.name, file, assume_crs),
                 nodata=file.nodata,
                 quantum=quantum,
                 offset=offset,
                 cover=Cover(str(path), "SCL", scl) if scl else _cover_beside(path),
+                decided=decided,
             )
 
 
@@ -162,20 +164,14 @@ def _bands(
     return bands, tuple(n for _, n in numbered), scl
 
 
-def _grid(path: Path, file: Any, assume_crs: Any) -> GeoBox:
-    crs = file.crs or assume_crs
-    if not crs:
-        raise InputError(
-            f"{path.name} states no coordinate system; give it one, or say which to assume "
-            "(assume_crs)"
-        )
-    if file.transform.is_identity:
-        raise InputError(f"{path.name} does not say where it lies; give it a geotransform")
-    return GeoBox((file.height, file.width), file.transform, crs)
+def units_stated(
+    path: Path, file: Any, tags: Mapping[str, str]
+) -> tuple[float | None, float | None, tuple[str, ...]]:
+    """Quantum and offset where an open file states them, and what was decided about them.
 
-
-def _units(path: Path, file: Any, tags: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """Quantum and offset where the file states them."""
+    The offset that GDAL keeps for a band comes first, then the flag that it was already added,
+    then the processing baseline.
+    """
     scales, offsets = set(file.scales), set(file.offsets)
     if len(scales) > 1 or len(offsets) > 1:
         raise InputError(
@@ -183,13 +179,16 @@ def _units(path: Path, file: Any, tags: Mapping[str, str]) -> tuple[float | None
             "give it the same for all"
         )
     quantum = scales.pop() if scales != {1.0} else None
-    shift = offsets.pop() / (quantum or 1.0)
+    shift = round(offsets.pop() / (quantum or 1.0), 3)
     upper = {key.upper(): value for key, value in tags.items()}
-    if upper.get("BOA_OFFSET_APPLIED", "").lower() in ("true", "yes", "1"):
-        return quantum, 0.0
+    added = upper.get("BOA_OFFSET_APPLIED", "").lower() in ("true", "yes", "1")
     if shift:
-        return quantum, round(shift, 3)
-    return quantum, offset_of_baseline(upper.get("PROCESSING_BASELINE") or baseline_in(path.stem))
+        both = f"the image states the offset {shift:g} and that it was added; the pixels decide"
+        return quantum, shift, (both,) if added else ()
+    if added:
+        return quantum, 0.0, ()
+    baseline = upper.get("PROCESSING_BASELINE") or baseline_in(path.stem)
+    return quantum, offset_of_baseline(baseline), ()
 
 
 def _in_one_order(frames: Sequence[Frame]) -> list[Frame]:
