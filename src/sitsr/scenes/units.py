@@ -40,9 +40,12 @@ class Units:
     offset: float
 
     def reflectance(self, values: Raw, seen: Booleans) -> Floats:
-        """[C, H, W] reflectance of digital numbers [C, H, W]; 0 where nothing was seen."""
+        """[C, H, W] reflectance of digital numbers [C, H, W]; 0 where nothing was seen.
+
+        Where there is an offset, 0 is nodata also in single bands, and stays 0.
+        """
         scaled = (values.astype(np.float32) + np.float32(self.offset)) * np.float32(self.quantum)
-        return np.where(seen, scaled, np.float32(0))
+        return np.where(seen & (values != 0) if self.offset else seen, scaled, np.float32(0))
 
 
 def where_seen(values: Raw, nodata: float | None) -> Booleans:
@@ -79,6 +82,11 @@ def settle(
     quantum = _quantum_of_all(frames, pixels, seen)
     if offset != "auto":
         shift = _number(offset)
+        if shift and quantum == 1:
+            raise InputError(
+                f"{_name(frames[0])} holds reflectance as float, to which no digital number "
+                f"({shift:g}) can be added; leave the offset out"
+            )
         notes = [f"added {shift:g} to all digital numbers, as asked"] if shift else []
         return [Units(quantum, shift) for _ in frames], notes
     if quantum == 1:
@@ -127,10 +135,12 @@ def _quantum(frame: Frame, values: Raw, seen: Booleans) -> float:
 
 
 def _darkest(values: Raw, seen: Booleans) -> float:
-    """The 1st percentile of the darkest band, in digital numbers; infinite without data."""
-    if not seen.any():
-        return float("inf")
-    return float(np.percentile(values[:, seen], 1, axis=1).min())
+    """The 1st percentile of the darkest band, in digital numbers; infinite without data.
+
+    0 is left out: at the edge of the swath it is the nodata of single bands.
+    """
+    bands = [band[band != 0] for band in values[:, seen]]
+    return min((float(np.percentile(band, 1)) for band in bands if band.size), default=np.inf)
 
 
 def _offsets(frames: Sequence[Frame], darkest: Sequence[float]) -> tuple[list[float], list[str]]:

@@ -61,8 +61,9 @@ Images = dict[str, str]
 def is_safe(path: Path) -> bool:
     """Whether a path is one product, by its name and the names in it."""
     if path.is_dir():
-        heads = ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
-        return path.suffix == ".SAFE" or any((path / head).exists() for head in heads)
+        heads = [path / f"MTD_MSI{level}.xml" for level in QUANTA]
+        named = any(head.exists() for head in heads) and (path / "GRANULE").is_dir()
+        return named or path.suffix == ".SAFE"
     if path.suffix != ".zip":
         return False
     if NAME.match(path.name):
