@@ -207,7 +207,7 @@ def test_it_is_said_how_a_date_was_served(
     days: tuple[int, ...], said: str, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     series = make_series(days=days, clear=np.ones((len(days), H, W), bool))
-    with caplog.at_level(logging.WARNING, "sitsr"):
+    with caplog.at_level(logging.WARNING, "sitsr.inference"):
         assert said in how_served(series, TARGET)
     assert ("take it as a guess" in caplog.text) == warns
 

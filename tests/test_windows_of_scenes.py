@@ -122,8 +122,7 @@ def test_a_window_is_the_same_as_that_part_of_the_whole(
         here = window.window()
         assert part.grid == whole.grid[here]
         assert np.array_equal(part.clear, whole.clear[:, *here])
-        # GDAL knows the place of a pixel to a ten-thousandth of one; products keep 1e-4
-        assert np.allclose(part.images, whole.images[:, :, *here], atol=5e-5)
+        assert np.allclose(part.images, whole.images[:, :, *here], atol=1e-6)
 
 
 def test_dilation_takes_ground_near_clouds_and_no_more(

@@ -43,15 +43,13 @@ class Tile:
             min(self.right + halo, cols),
         )
 
+    def moved(self, down: int, right: int) -> Tile:
+        """The same tile so many rows and columns further."""
+        return Tile(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
     def within(self, outer: Tile, scale: int = 1) -> tuple[slice, slice]:
         """Rows and columns of this core inside an outer tile, scale times finer."""
-        moved = Tile(
-            self.top - outer.top,
-            self.left - outer.left,
-            self.bottom - outer.top,
-            self.right - outer.left,
-        )
-        return moved.window(scale)
+        return self.moved(-outer.top, -outer.left).window(scale)
 
 
 def plan(shape: tuple[int, int], side: int) -> Iterator[Tile]:

@@ -18,10 +18,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sitsr.scenes.files import Files
 from sitsr.scenes.frames import Frame
 from sitsr.scenes.masking import Mask, Masking
-from sitsr.scenes.plan import Plan, make_plan
-from sitsr.scenes.read import Scene, read_series, read_window, survey
+from sitsr.scenes.plan import Plan, Selection, make_plan
+from sitsr.scenes.read import Pixels, Scene, read_series, read_window, survey
 from sitsr.scenes.sources import is_cube, recognise
 from sitsr.scenes.sources.geotiffs import parse_folder
 from sitsr.scenes.write import write_product
@@ -36,7 +37,9 @@ __all__ = [
     "Masking",
     "Plan",
     "Scene",
+    "Selection",
     "make_plan",
+    "open_scene",
     "open_series",
     "parse_folder",
     "read_series",
@@ -72,6 +75,39 @@ def open_series(
     skip_unreadable  leave broken files out and say so, instead of refusing all
     assume_crs       for files that state no coordinate system
     """
+    scene = open_scene(
+        source,
+        bands=bands,
+        offset=offset,
+        masking=Masking(mask),
+        skip_unreadable=skip_unreadable,
+        assume_crs=assume_crs,
+    )
+    series = read_series(scene)
+    return series if bands is None else series.select(bands)
+
+
+def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
+    source: str | PathLike[str] | xr.Dataset | xr.DataArray,
+    *,
+    wanted: Selection | None = None,
+    bands: Sequence[str] | None = None,
+    offset: float | str = "auto",
+    masking: Masking | None = None,
+    skip_unreadable: bool = False,
+    assume_crs: Any = None,
+    strict: bool = True,
+) -> Scene:
+    """The same, planned and surveyed, of any size: its pixels are read window by window.
+
+    wanted   dates, area and cloud
+    masking  how clear sky is found
+    strict   whether an image that later cannot be read somewhere stops the work, or counts as not
+             clear there
+
+    For the others see ``open_series``.
+    """
+    pixels: Pixels
     if isinstance(source, (str, PathLike)) and is_cube(Path(source)):
         from sitsr.scenes.sources.cubes import open_cube  # xarray takes a while to import
 
@@ -81,21 +117,26 @@ def open_series(
         frames, notes = recognise(path)(
             path, names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
         )
-        plan = make_plan(frames, notes)
-        masking = Masking(mask)
-        series = read_series(plan, offset=offset, masking=masking, skip_unreadable=skip_unreadable)
+        pixels = Files()
     else:
         from sitsr.scenes.sources.cubes import CubePixels, parse_cube
 
         frames, notes = parse_cube(source, assume_crs=assume_crs)
-        plan = make_plan(frames, notes)
-        series = read_series(plan, CubePixels(source), offset=offset, masking=Masking(mask))
-    if len(series.dates) == 1:
-        alone = f"only one date, {series.dates[0]}: nothing is learned from time"
-        series = replace(series, history=(*series.history, alone))
-    for note in series.history:
+        pixels = CubePixels(source)
+    scene = survey(
+        make_plan(frames, notes, wanted),
+        pixels,
+        offset=offset,
+        masking=masking,
+        skip_unreadable=skip_unreadable,
+        strict=strict,
+    )
+    if len(scene.dates) == 1:
+        alone = f"only one date, {scene.dates[0]}: nothing is learned from time"
+        scene = replace(scene, history=(*scene.history, alone))
+    for note in scene.history:
         log.log(_gravity(note), note)
-    return series if bands is None else series.select(bands)
+    return scene
 
 
 def _gravity(note: str) -> int:

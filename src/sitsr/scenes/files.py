@@ -7,7 +7,6 @@ no block of it is fetched twice. Each file is read by one thread at a time, seve
 from __future__ import annotations
 
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
@@ -94,9 +93,7 @@ class Files:
     def _held(self, path: str) -> Iterator[Any]:
         with self._lock:
             if path not in self._open:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                    self._open[path] = rasterio.open(path), Lock()
+                self._open[path] = rasterio.open(path), Lock()
             self._open.move_to_end(path)
             file, lock = self._open[path]
             while len(self._open) > OPEN:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from affine import Affine
@@ -18,6 +19,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.warp import transform_bounds
 
+from sitsr.scenes.area import Area
 from sitsr.scenes.frames import Frame
 from sitsr.series import InputError
 
@@ -40,6 +42,8 @@ class Plan:
     """What they are put on."""
     history: tuple[str, ...] = ()
     """What was assumed and decided, one sentence each."""
+    area: Area | None = None
+    """What of the grid is wanted; None is all."""
 
     def __str__(self) -> str:
         rows, cols = self.grid.shape
@@ -48,14 +52,116 @@ class Plan:
         return "\n".join([title, *lines, *(f"  {note}" for note in self.history)])
 
 
-def make_plan(frames: Sequence[Frame], notes: Sequence[str] = ()) -> Plan:
-    """The frames in order of date, on one grid that holds them all."""
-    ordered = tuple(sorted(frames, key=lambda f: (f.date, f.source)))
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a source is wanted; nothing said is all."""
+
+    area: Area | None = None
+    dates: tuple[date | None, date | None] = (None, None)
+    """First and last day, both included; None is open."""
+    max_cloud: float | None = None
+    """Share 0 to 1; an image that does not say how cloudy it is stays."""
+
+    def __post_init__(self) -> None:
+        first, last = self.dates
+        if first and last and first > last:
+            raise InputError(f"dates go from {first} to {last}; give the earlier first")
+        if self.max_cloud is not None and not 0 <= self.max_cloud <= 1:
+            raise InputError(f"max_cloud is {self.max_cloud:g}; give a share from 0 to 1")
+
+
+def select(frames: Sequence[Frame], wanted: Selection) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """The frames of the days and with as little cloud as wanted, and what was left out."""
+    (first, last), max_cloud = wanted.dates, wanted.max_cloud
+    timely = [f for f in frames if (first or f.date) <= f.date <= (last or f.date)]
+    if not timely:
+        days = sorted(frame.date for frame in frames)
+        raise InputError(
+            f"no image from {first or 'the beginning'} to {last or 'the end'}; "
+            f"there are images from {days[0]} to {days[-1]}"
+        )
+    clear = [f for f in timely if max_cloud is None or (f.cloud or 0.0) <= max_cloud]
+    if not clear:
+        least = min(frame.cloud or 0.0 for frame in timely)
+        raise InputError(
+            f"all {len(timely)} images are cloudier than {max_cloud:.0%}; the clearest has "
+            f"{least:.0%}: allow more cloud, or more dates"
+        )
+    notes = []
+    if len(timely) < len(frames):
+        notes.append(f"passed over {len(frames) - len(timely)} images of other dates")
+    if len(clear) < len(timely):
+        notes.append(
+            f"passed over {len(timely) - len(clear)} images with more cloud than asked for"
+        )
+    return tuple(clear), tuple(notes)
+
+
+def make_plan(
+    frames: Sequence[Frame], notes: Sequence[str] = (), wanted: Selection | None = None
+) -> Plan:
+    """The frames in order of date, on one grid that holds them all, or what of them is wanted."""
+    wanted = wanted or Selection()
+    area = wanted.area
+    chosen, passed = select(frames, wanted)
+    ordered, notes = tuple(sorted(chosen, key=lambda f: (f.date, f.source))), (*notes, *passed)
+    if area is not None:
+        ordered, notes = _within(area, ordered, notes)
     lattice = _lattice(ordered)
     boxes = [_bounds(frame.grid, lattice) for frame in ordered]
-    _check_overlap(ordered, boxes)
-    grid = _covering(lattice, boxes)
-    return Plan(ordered, grid, (*notes, *_notes(ordered, grid)))
+    if area is None:
+        _check_overlap(ordered, boxes)
+        grid = _covering(lattice, boxes)
+    else:
+        grid = _covering(lattice, [_common(_of_area(area, lattice), boxes)])
+    told = tuple(sentence for frame in ordered for sentence in frame.decided)
+    return Plan(ordered, grid, (*notes, *told, *_notes(ordered, grid)), area)
+
+
+def _within(
+    area: Area, frames: Sequence[Frame], notes: Sequence[str]
+) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """The frames that share ground with the area."""
+    wanted = area.bbox
+    here = tuple(f for f in frames if _share(wanted, _degrees(f.grid)))
+    if not here:
+        boxes = [_degrees(frame.grid) for frame in frames]
+        told = ", ".join(
+            f"{pick(box[i] for box in boxes):.3f}" for i, pick in enumerate((min, min, max, max))
+        )
+        raise InputError(
+            f"the area {', '.join(f'{edge:.3f}' for edge in wanted)} and the images, which lie in "
+            f"{told} (west, south, east, north), share no ground"
+        )
+    left = len(frames) - len(here)
+    return here, (*notes, *([f"passed over {left} images beyond the area"] if left else []))
+
+
+def _degrees(grid: GeoBox) -> Box:
+    west, south, east, north = transform_bounds(str(grid.crs), "EPSG:4326", *grid.boundingbox.bbox)
+    return west, south, east, north
+
+
+def _share(one: Box, other: Box) -> bool:
+    return min(one[2], other[2]) > max(one[0], other[0]) and min(one[3], other[3]) > max(
+        one[1], other[1]
+    )
+
+
+def _of_area(area: Area, lattice: GeoBox) -> Box:
+    """Left, top, right, bottom of the area in pixels of a lattice."""
+    west, south, east, north = transform_bounds("EPSG:4326", str(lattice.crs), *area.bbox)
+    return *_pixel(lattice, west, north), *_pixel(lattice, east, south)
+
+
+def _common(wanted: Box, boxes: Sequence[Box]) -> Box:
+    """What of the wanted box the images can fill."""
+    return (
+        max(wanted[0], min(box[0] for box in boxes)),
+        max(wanted[1], min(box[1] for box in boxes)),
+        min(wanted[2], max(box[2] for box in boxes)),
+        min(wanted[3], max(box[3] for box in boxes)),
+    )
 
 
 def aligned(grid: GeoBox, lattice: GeoBox) -> bool:

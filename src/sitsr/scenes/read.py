@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -68,7 +69,7 @@ class Scene:
     """Whether a frame that cannot be read stops the work, or counts as not clear there."""
 
     @property
-    def dates(self) -> tuple[object, ...]:
+    def dates(self) -> tuple[date, ...]:
         """The dates of the series, each once."""
         return tuple(sorted({frame.date for frame in self.frames}))
 
@@ -125,16 +126,8 @@ def survey(
     )
 
 
-def read_series(
-    plan: Plan,
-    pixels: Pixels | None = None,
-    *,
-    offset: float | str = "auto",
-    masking: Masking | None = None,
-    skip_unreadable: bool = False,
-) -> Series:
-    """Carry out a plan at once; for offset, masking and skip_unreadable see ``survey``."""
-    scene = survey(plan, pixels, offset=offset, masking=masking, skip_unreadable=skip_unreadable)
+def read_series(scene: Scene) -> Series:
+    """All of a scene at once; refuses one without a clear pixel."""
     series = read_window(scene)
     if not series.clear.any():
         raise InputError(

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.warp import reproject, transform_bounds
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 
 from sitsr.scenes.plan import place
 from sitsr.series import Booleans, Floats
@@ -23,6 +25,8 @@ Layer = TypeVar("Layer", Floats, Booleans)
 Raw = npt.NDArray[Any]
 Scale = tuple[float, float]
 
+EXACT = 1e-9
+"""Pixels by which the place of one may be off; GDAL allows an eighth if nothing is said."""
 WHOLE = 0.01
 """Share of the kernel's weight that may be missing from a clear pixel."""
 
@@ -76,32 +80,40 @@ def _weighted(
 
 def nearest(layer: Raw, source: GeoBox, grid: GeoBox) -> Raw:
     """Classes [h, w] on another grid [H, W]; 0 beyond their edge."""
-    return _warped(layer, source, grid, Resampling.nearest)
+    plane: Raw = _warped(layer[None], source, grid, Resampling.nearest)[0]
+    return plane
 
 
 def _warped(
     layers: Raw, source: GeoBox, grid: GeoBox, way: Resampling, scale: Scale = (1.0, 1.0)
 ) -> Raw:
-    """Layers [..., h, w] on another grid [..., H, W]; 0 beyond their edge.
+    """Layers [C, h, w] on another grid [C, H, W]; 0 beyond their edge.
 
-    GDAL widens its kernel where pixels grow, by a factor that it finds from the two rasters at
-    hand, and which moves pixels by a hundredth where it is nearly 1. It is told the factor here, so
-    that a window is warped as the whole would be.
+    A window is warped as the whole would be. GDAL widens its kernel where pixels grow, by a factor
+    that it finds from the two rasters at hand; it is told the factor here. And it is told how far
+    off a pixel may be, as it would find the places along a row from the row's ends.
     """
-    there = np.zeros((*layers.shape[:-2], *grid.shape), layers.dtype)
-    reproject(
-        layers,
-        there,
-        src_transform=source.transform,
-        src_crs=str(source.crs),
-        dst_transform=grid.transform,
-        dst_crs=str(grid.crs),
-        resampling=way,
-        tolerance=0,  # exact places; the default errs by an eighth of a pixel
-        YSCALE=f"{min(scale[0], 1.0):.6f}",
-        XSCALE=f"{min(scale[1], 1.0):.6f}",
-    )
-    return there
+    about = {"driver": "GTiff", "dtype": layers.dtype, "count": len(layers)}
+    here = {"crs": str(source.crs), "transform": source.transform}
+    there = {"crs": str(grid.crs), "transform": grid.transform}
+    rows, cols = source.shape
+    with MemoryFile() as memory:
+        with memory.open(**about, **here, height=rows, width=cols) as file:
+            file.write(layers)
+        with (
+            memory.open() as file,
+            WarpedVRT(
+                file,
+                **there,
+                height=grid.shape[0],
+                width=grid.shape[1],
+                resampling=way,
+                tolerance=EXACT,
+                YSCALE=f"{min(scale[0], 1.0):.6f}",
+                XSCALE=f"{min(scale[1], 1.0):.6f}",
+            ) as warped,
+        ):
+            return np.asarray(warped.read())
 
 
 def pixels_per_pixel(source: GeoBox, grid: GeoBox) -> Scale:

@@ -71,26 +71,33 @@ def super_resolve(
     model: Model,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    core: Tile | None = None,
 ) -> SuperResolved:
-    """The ground at the target date, card.scale times finer than the series."""
+    """The ground at the target date, card.scale times finer than the series.
+
+    core  what of the series is wanted; all of it if not said. What lies around is looked at
+    """
     settings = (settings or Settings()).suited(model)
     began = time.monotonic()
     if settings.psf is not None:
         model = model.seeing(settings.psf)
     series = series.select(model.card.bands)
+    rows, cols = series.clear.shape[1:]
+    core = core or Tile(0, 0, rows, cols)
     served = how_served(series, target)
-    scale, shape = model.card.scale, series.clear.shape[1:]
+    scale, shape = model.card.scale, (core.bottom - core.top, core.right - core.left)
     fine = (len(series.bands), shape[0] * scale, shape[1] * scale)
     mean, spread = np.empty(fine, np.float32), np.empty(fine, np.float32)
     samples = np.empty((settings.samples, *fine), np.float32)
     tiles = list(plan(shape, settings.tile))
     for done, tile in enumerate(tiles, start=1):
         rows, cols = tile.window(scale)
-        parts = super_resolve_tile(series, target, model, settings, tile)
+        parts = super_resolve_tile(series, target, model, settings, tile.moved(core.top, core.left))
         mean[:, rows, cols], spread[:, rows, cols], samples[:, :, rows, cols] = parts
         if progress:
             progress(done, len(tiles))
-    count, nearest = _seen(series, target)
+    inner = series.crop(*core.window())
+    count, nearest = _seen(inner, target)
     provenance = {
         "software": "sitsr",
         "version": _version(),
@@ -101,7 +108,7 @@ def super_resolve(
         "history": list(series.history),
         "seconds": round(time.monotonic() - began, 2),
     }
-    grid = series.grid.zoom_out(1 / scale)
+    grid = inner.grid.zoom_out(1 / scale)
     return SuperResolved(
         mean, spread, samples, count, nearest, target, series.bands, grid, scale, provenance
     )
