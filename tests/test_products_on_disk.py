@@ -92,9 +92,16 @@ def test_an_l1c_product_is_read_and_said_to_be_top_of_atmosphere(tmp_path: Path)
     frame = one(make_safe(tmp_path, Kind(level="L1C", twenty=True)))
     assert frame.bands == L2A and frame.cover is None and frame.offset == -1000
     assert frame.decided == (
-        "the image is top of atmosphere (L1C), but the models are made for surface reflectance "
-        "(L2A)",
+        "images are top of atmosphere (L1C), but the models are made for surface reflectance (L2A)",
     )
+
+
+def test_a_series_of_l1c_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for sensed in ("20230818T100031", "20230823T100031"):
+        make_safe(tmp_path, Kind(level="L1C", sensed=sensed))
+    with caplog.at_level("WARNING", logger="sitsr"):
+        open_series(tmp_path)
+    assert caplog.text.count("top of atmosphere") == 1
 
 
 def test_names_of_2017_are_read(tmp_path: Path) -> None:
@@ -156,7 +163,7 @@ def test_a_coarse_band_that_was_not_fetched_is_told(tmp_path: Path) -> None:
     )
     assert "R60m" in frame.files[frame.bands.index("B8A")]
     (said,) = frame.decided
-    assert said == "the image lacks B8A, at the finest that its metadata name"
+    assert said == f"{Path(frame.source).name} lacks B8A, at the finest that its metadata name"
 
 
 SAFE_REFUSALS = {

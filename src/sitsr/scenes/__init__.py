@@ -51,6 +51,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+GRAVE = ("left out", "only one date", "images are top of atmosphere")
+"""How the notes begin that the user had better know."""
+
 
 def open_series(
     source: str | PathLike[str] | xr.Dataset | xr.DataArray,
@@ -141,4 +144,4 @@ def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
 
 def _gravity(note: str) -> int:
     """What the user had better know is a warning."""
-    return logging.WARNING if note.startswith(("left out", "only one date")) else logging.INFO
+    return logging.WARNING if note.startswith(GRAVE) else logging.INFO

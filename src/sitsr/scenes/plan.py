@@ -114,7 +114,7 @@ def make_plan(
         grid = _covering(lattice, boxes)
     else:
         grid = _covering(lattice, [_common(_of_area(area, lattice), boxes)])
-    told = tuple(sentence for frame in ordered for sentence in frame.decided)
+    told = dict.fromkeys(sentence for frame in ordered for sentence in frame.decided)
     return Plan(ordered, grid, (*notes, *told, *_notes(ordered, grid)), area)
 
 

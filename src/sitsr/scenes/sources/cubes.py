@@ -27,7 +27,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from sitsr.scenes.frames import Cover, Frame
-from sitsr.scenes.names import band_name, offset_of_baseline
+from sitsr.scenes.names import L1C, band_name, offset_of_baseline
 from sitsr.scenes.units import Raw
 from sitsr.series import InputError
 from sitsr.tiles import Tile
@@ -70,7 +70,13 @@ def open_cube(path: Path) -> xr.Dataset:
             f"{path.name} cannot be opened as a cube ({type(broken).__name__}: {why}); "
             "get or write it again"
         ) from broken
-    return cube
+    return cube[sorted(map(str, cube.data_vars), key=_order)]  # Zarr keeps none
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Sentinel-2's bands in their order, then the rest."""
+    band = band_name(name)
+    return L1C.index(band) if band in L1C else len(L1C), name
 
 
 def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...], tuple[str, ...]]:

@@ -183,7 +183,7 @@ def units_stated(
     upper = {key.upper(): value for key, value in tags.items()}
     added = upper.get("BOA_OFFSET_APPLIED", "").lower() in ("true", "yes", "1")
     if shift:
-        both = f"the image states the offset {shift:g} and that it was added; the pixels decide"
+        both = f"{path.name} states the offset {shift:g} and that it was added; the pixels decide"
         return quantum, shift, (both,) if added else ()
     if added:
         return quantum, 0.0, ()

@@ -51,7 +51,7 @@ QUANTA = {
 }
 OFFSETS = {"L2A": "BOA_ADD_OFFSET", "L1C": "RADIO_ADD_OFFSET"}
 NOT_SURFACE = (
-    "the image is top of atmosphere (L1C), but the models are made for surface reflectance (L2A)"
+    "images are top of atmosphere (L1C), but the models are made for surface reflectance (L2A)"
 )
 
 Images = dict[str, str]
@@ -197,7 +197,7 @@ def _check_complete(name: str, present: Images, stated: Images) -> tuple[str, ..
             )
     if not lacking:
         return ()
-    return (f"the image lacks {', '.join(sorted(lacking))}, at the finest that its metadata name",)
+    return (f"{name} lacks {', '.join(sorted(lacking))}, at the finest that its metadata name",)
 
 
 def _date(path: Path, document: Document) -> date:
