@@ -51,6 +51,8 @@ DEFECTS = frozenset(
         "no image at all",
         "a jp2 cut short",
         "a jp2 that is none",
+        "a jp2 that points elsewhere",
+        "another jp2 that points elsewhere",
         "two granules",
         "the old format",
         "no scene classes",
@@ -191,10 +193,26 @@ def _spoil_files(product: Path, kind: Kind, defects: frozenset[str]) -> None:
         red.unlink()
     if "a band of 20 m is not there" in defects:
         (product / f"{kind.image('B8A', 20)}.jp2").unlink()
+    for defect, band in (("a jp2", "B02"), ("another jp2", "B08")):
+        if f"{defect} that points elsewhere" in defects:
+            path = product / f"{kind.image(band, 10)}.jp2"
+            path.rename(product.parent / f"{band}.jp2")
+            path.write_text(_vrt(product.parent / f"{band}.jp2"))
     if "two granules" in defects:
         other = product / "GRANULE/L2A_T31TEG_A042547_20230818T100031/IMG_DATA/R10m"
         other.mkdir(parents=True)
         shutil.copy(red, other / "T31TEG_20230818T100031_B04_10m.jp2")
+
+
+def _vrt(path: Path) -> str:
+    """A raster of a few words whose pixels are those of another file."""
+    return (
+        f'<VRTDataset rasterXSize="{COLS}" rasterYSize="{ROWS}"><SRS>EPSG:32631</SRS>'
+        f"<GeoTransform>{WEST}, 10, 0, {NORTH}, 0, -10</GeoTransform>"
+        '<VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
+        f"<SourceFilename>{path}</SourceFilename><SourceBand>1</SourceBand>"
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
 
 
 def _ghosts(kind: Kind, defects: frozenset[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
+from os import PathLike
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -31,6 +32,10 @@ OPEN = 400
 """Files that are kept open at once."""
 WAITS = (0.5, 2.0, 5.0)
 """Seconds before a read that failed is tried again, when the file is far away."""
+RASTERS = {"GTiff", "COG", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JPEG2000"}
+"""GDAL's names of what bands and masks may be."""
+ZIPPED = "/vsizip/{/"
+"""How the address of a file in a zip on this machine begins."""
 NEAR = 1
 """Pixels of a coarser raster that are read around what is wanted."""
 
@@ -78,7 +83,8 @@ class Files:
 
     def _try(self, path: str, read: Callable[[Any], Answer]) -> Answer:
         """What a function reads of an open file; a far file is tried again after some time."""
-        for wait in (*(WAITS if path.startswith("/vsi") else ()), None):
+        far = path.startswith("/vsi") and not path.startswith(ZIPPED)
+        for wait in (*(WAITS if far else ()), None):
             try:
                 with self._held(path) as file:
                     return read(file)
@@ -93,7 +99,7 @@ class Files:
     def _held(self, path: str) -> Iterator[Any]:
         with self._lock:
             if path not in self._open:
-                self._open[path] = rasterio.open(path), Lock()
+                self._open[path] = open_raster(path), Lock()
             self._open.move_to_end(path)
             file, lock = self._open[path]
             while len(self._open) > OPEN:
@@ -104,6 +110,15 @@ class Files:
     def _drop(self, path: str) -> None:
         with self._lock:
             self._open.pop(path, None)
+
+
+def open_raster(path: str | PathLike[str]) -> Any:
+    """A raster that holds its pixels itself: other kinds may send GDAL to any file or address."""
+    file = rasterio.open(path)
+    if file.driver not in RASTERS:
+        file.close()
+        raise RasterioIOError(f"it is {file.driver}, not GeoTIFF or JPEG 2000")
+    return file
 
 
 def _bands(file: Any, indexes: list[int], frame: Frame, window: Tile) -> Raw:

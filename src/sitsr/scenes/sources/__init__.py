@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from sitsr.scenes.frames import Frame
 from sitsr.scenes.sources.bands import is_bands, parse_bands
+from sitsr.scenes.sources.collecting import find_products
 from sitsr.scenes.sources.geotiffs import parse_folder
-from sitsr.scenes.sources.products import find_products
 from sitsr.scenes.sources.safe import is_safe, parse_products
 from sitsr.scenes.sources.theia import is_theia, parse_theia
 from sitsr.series import InputError

@@ -19,20 +19,22 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
 
+from sitsr.scenes.files import open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import COMMON_NAMES, L1C, band_name, find_date
+from sitsr.scenes.sources.collecting import (
+    check_level,
+    gather,
+    levels_by_name,
+    with_common_bands,
+)
 from sitsr.scenes.sources.geotiffs import MASKS, units_stated
 from sitsr.scenes.sources.products import (
     Product,
-    check_level,
-    gather,
     grid_of,
-    levels_by_name,
-    with_common_bands,
 )
 from sitsr.scenes.sources.safe import units_in
 from sitsr.series import InputError
@@ -151,7 +153,7 @@ def _frame(place: Path, named: Named, assume_crs: Any) -> Frame:
 def _header(path: Path, place: Path, assume_crs: Any) -> _Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as file:
+        with open_raster(path) as file:
             if file.count != 1 or file.dtypes[0] == "uint8":
                 raise InputError(
                     f"{path} holds {file.count} bands of {file.dtypes[0]}, but is named like one "

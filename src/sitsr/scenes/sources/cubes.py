@@ -16,7 +16,7 @@ Nodata   _FillValue, missing_value or nodata; NaN always
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,14 @@ def open_cube(path: Path) -> xr.Dataset:
             f"{path.name} cannot be opened as a cube ({type(broken).__name__}: {why}); "
             "get or write it again"
         ) from broken
-    return cube[sorted(map(str, cube.data_vars), key=_order)]  # Zarr keeps none
+    names = sorted(cube.data_vars, key=_order)
+    return cube[names]  # Zarr keeps no order
 
 
-def _order(name: str) -> tuple[int, str]:
+def _order(name: Hashable) -> tuple[int, str]:
     """Sentinel-2's bands in their order, then the rest."""
-    band = band_name(name)
-    return L1C.index(band) if band in L1C else len(L1C), name
+    band = band_name(str(name))
+    return L1C.index(band) if band in L1C else len(L1C), str(name)
 
 
 def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...], tuple[str, ...]]:

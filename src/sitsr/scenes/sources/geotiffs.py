@@ -19,12 +19,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from sitsr.scenes.files import open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import L1C, L2A, band_name, baseline_in, find_date, offset_of_baseline
-from sitsr.scenes.sources.products import check_level, grid_of, levels_by_name
+from sitsr.scenes.sources.collecting import check_level, levels_by_name
+from sitsr.scenes.sources.products import (
+    grid_of,
+)
 from sitsr.series import InputError
 
 TEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
@@ -70,7 +73,7 @@ def parse_file(path: Path, *, names: Sequence[str] | None, assume_crs: Any) -> F
     """The frame of one GeoTIFF; for the arguments see ``parse_folder``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as file:
+        with open_raster(path) as file:
             if file.dtypes[0] == "uint8":
                 raise InputError(
                     f"{path.name} holds 8-bit values, a picture; wanted reflectance (0 to 1 as "

@@ -20,19 +20,21 @@ from typing import Any
 
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import L1C, find_date, offset_of_baseline
+from sitsr.scenes.sources.collecting import (
+    check_level,
+    find_products,
+    gather,
+    with_common_bands,
+)
 from sitsr.scenes.sources.products import (
     Document,
     Product,
     check_inside,
-    check_level,
-    find_products,
-    gather,
     grid_at,
     names_in_zip,
     number,
     open_product,
     texts,
-    with_common_bands,
 )
 from sitsr.series import InputError
 
@@ -223,9 +225,12 @@ def _offset(name: str, document: Document, level: str, bands: Sequence[str]) -> 
     stated = {}
     for each in document.iterfind(f".//{{*}}{OFFSETS[level]}"):
         try:
-            stated[L1C[int(each.get("band_id", ""))]] = float(each.text or "")
+            stated[L1C[int(each.get("band_id", ""))]] = int(each.text or "")
         except (ValueError, IndexError):
-            raise InputError(f"{name} states an {OFFSETS[level]} of no band or no number") from None
+            raise InputError(
+                f"{name} states {OFFSETS[level]} for no band of Sentinel-2, or as no whole number; "
+                "get it again"
+            ) from None
     if not stated:
         baseline = texts(document, "PROCESSING_BASELINE")
         return offset_of_baseline(baseline[0]) if baseline else None

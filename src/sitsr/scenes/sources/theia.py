@@ -19,16 +19,14 @@ from typing import Any
 
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import L2A, band_name, find_date
+from sitsr.scenes.sources.collecting import find_products, gather, with_common_bands
 from sitsr.scenes.sources.products import (
     Document,
     Product,
-    find_products,
-    gather,
     grid_at,
     names_in_zip,
     number,
     open_product,
-    with_common_bands,
 )
 from sitsr.series import InputError
 
