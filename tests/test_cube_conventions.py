@@ -142,6 +142,7 @@ def test_a_cube_at_a_path_is_the_same_series(name: str, ending: str, tmp_path: P
             warnings.simplefilter("ignore")  # that Zarr may store texts otherwise some day
             cube.to_zarr(path, zarr_format=2 if "2" in ending else 3, consolidated=False)
     check(path)
+    assert open_series(path).sources == tuple(f"{path} {day}" for day in DAYS)
 
 
 def test_degrees_without_a_word_are_longitude_and_latitude() -> None:

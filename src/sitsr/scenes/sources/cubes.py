@@ -70,8 +70,9 @@ def open_cube(path: Path) -> xr.Dataset:
             f"{path.name} cannot be opened as a cube ({type(broken).__name__}: {why}); "
             "get or write it again"
         ) from broken
-    names = sorted(cube.data_vars, key=_order)
-    return cube[names]  # Zarr keeps no order
+    data = cube[sorted(cube.data_vars, key=_order)]  # Zarr keeps no order
+    data.encoding["source"] = str(path)
+    return data
 
 
 def _order(name: Hashable) -> tuple[int, str]:
@@ -83,6 +84,7 @@ def _order(name: Hashable) -> tuple[int, str]:
 def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """The frames of a cube, one for each time, and what was assumed."""
     data = _as_dataset(cube)
+    origin = cube.encoding.get("source", "cube")
     names = _band_variables(data)
     grid, notes = _grid(data, assume_crs)
     attributes = data[names[0]].attrs
@@ -96,7 +98,7 @@ def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...]
     offsets = [shift] * len(days) if shift is not None else _offsets(data)
     frames = tuple(
         Frame(
-            source=f"cube {day}",
+            source=f"{origin} {day}",
             date=day,
             bands=tuple(str(band_name(name)) for name in names),
             indexes=(i,) * len(names),
