@@ -30,7 +30,7 @@ HOUSE: dict[str, set[str]] = {
     "model": TORCH | {"safetensors"},
     "methods": set(),
     "baselines": {"scipy", "torch"},
-    "scenes": FILES,
+    "scenes": FILES | {"pystac_client", "urllib3"},
     "datasets": {
         *("rasterio", "xarray", "scipy", "torch"),
         *("pandas", "pyarrow", "py7zr", "requests", "urllib3", "zarr", "numcodecs"),

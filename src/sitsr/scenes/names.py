@@ -11,6 +11,7 @@ L1C = (*L2A[:10], "B10", *L2A[10:])
 COMMON_NAMES = {
     **{"coastal": "B01", "blue": "B02", "green": "B03", "red": "B04"},
     **{"rededge1": "B05", "rededge2": "B06", "rededge3": "B07", "rededge": "B05"},
+    **{"rededge071": "B05", "rededge075": "B06", "rededge078": "B07"},
     **{"nir": "B08", "nir08": "B8A", "nir09": "B09", "cirrus": "B10"},
     **{"swir16": "B11", "swir22": "B12", "swir1": "B11", "swir2": "B12", "scl": "SCL"},
 }

@@ -1,0 +1,56 @@
+"""How GDAL is to open files that lie on the network: in one place, for parsing and for reading.
+
+What the user has set in the process's environment stands.
+
+GDAL_DISABLE_READDIR_ON_OPEN   EMPTY_DIR: ask for the file only, not for its folder or side-cars
+GDAL_INGESTED_BYTES_AT_OPEN    a header comes in one request
+GDAL_HTTP_MERGE_...            blocks that lie side by side come in one request
+GDAL_HTTP_TIMEOUT, ...         a server that is silent or slow ends in an error, not in waiting
+GDAL_HTTP_MAX_RETRY            429, 500, 502, 503 and 504 are tried again, with growing pauses
+AWS_NO_SIGN_REQUEST            public buckets without an account; only where no keys are at hand
+
+CPL_VSIL_CURL_ALLOWED_EXTENSIONS is left alone: it would refuse signed addresses, which end in
+their signature, and EMPTY_DIR already spares the requests that it is there to spare.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+RASTERS = ("GTiff", "JP2OpenJPEG")
+"""Drivers for files from the network: none that opens further files which a file may name."""
+
+NETWORK = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "120",
+    "GDAL_HTTP_LOW_SPEED_TIME": "20",  # seconds under ...
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",  # ... bytes a second
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+}
+ACCOUNTS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_NO_SIGN_REQUEST")
+"""Any of these in the environment says how to reach a bucket."""
+
+REMOTE = re.compile(r"/vsi(curl|s3|gs|az)[/?]|https?://")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path, as GDAL opens it, leads to the network."""
+    return bool(REMOTE.search(path))
+
+
+def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
+    """What to give to ``rasterio.Env`` while this file is opened and read.
+
+    It holds for the thread that enters it only. A local file keeps its side-cars (.aux.xml, .tfw).
+    """
+    if not is_remote(path):
+        return {}
+    wanted = dict(NETWORK)
+    if not any(name in os.environ for name in ACCOUNTS):
+        wanted["AWS_NO_SIGN_REQUEST"] = "YES"
+    return {name: value for name, value in wanted.items() if name not in os.environ}
