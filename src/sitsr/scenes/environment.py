@@ -18,9 +18,6 @@ from __future__ import annotations
 import os
 import re
 
-RASTERS = ("GTiff", "JP2OpenJPEG")
-"""Drivers for files from the network: none that opens further files which a file may name."""
-
 NETWORK = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
@@ -36,11 +33,20 @@ ACCOUNTS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_NO_SIGN_REQ
 """Any of these in the environment says how to reach a bucket."""
 
 REMOTE = re.compile(r"/vsi(curl|s3|gs|az)[/?]|https?://")
+JPEG2000 = re.compile(r"\.(jp2|j2k)\b", re.IGNORECASE)
 
 
 def is_remote(path: str) -> bool:
     """Whether a path, as GDAL opens it, leads to the network."""
     return bool(REMOTE.search(path))
+
+
+def driver_of(path: str) -> str | None:
+    """The driver to open a file with: of those from the network, one that opens no further files
+    that a file may name, such as local ones in a virtual raster; any for local files."""
+    if not is_remote(path):
+        return None
+    return "JP2OpenJPEG" if JPEG2000.search(path) else "GTiff"
 
 
 def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:

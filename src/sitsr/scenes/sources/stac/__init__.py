@@ -12,38 +12,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pystac
-import rasterio
-from odc.geo.geobox import GeoBox
-from pystac_client.exceptions import APIError
 from rasterio.errors import RasterioIOError
 
-from sitsr.scenes.environment import RASTERS, gdal_environment, is_remote
-from sitsr.scenes.frames import Cover, Frame
-from sitsr.scenes.sources.stac.addresses import (
-    PLANETARY_COMPUTER,
-    is_url,
-    opened,
-    resolved,
-    signed,
-)
-from sitsr.scenes.sources.stac.assets import Layer, bands_of, cover_of
-from sitsr.scenes.sources.stac.catalogues import TOGETHER, cloud_of, find_items, plainly, reader
-from sitsr.scenes.sources.stac.offsets import radiometry
+from sitsr.scenes.frames import Frame
+from sitsr.scenes.sources.stac.addresses import is_url, signed
+from sitsr.scenes.sources.stac.assets import bands_of
+from sitsr.scenes.sources.stac.catalogues import TOGETHER, find_items
+from sitsr.scenes.sources.stac.items import frame_of
 from sitsr.scenes.sources.stac.search import ENDPOINTS, Search
 from sitsr.series import InputError
 
 __all__ = ["ENDPOINTS", "Search", "is_stac", "parse_stac", "signed"]
-
-FINEST = ("B02", "B03", "B04", "B08")
-"""Bands of 10 m: the header of one of these tells the grid."""
-PRODUCT = re.compile(r"product[-_]metadata|.*/MTD_MSIL(1C|2A)\.xml", re.IGNORECASE)
-"""Keys and ends of addresses of a product's own metadata. Those of a granule (MTD_TL.xml) state no
-offset."""
-LARGEST = 20_000_000
-"""Characters of a product's metadata that are believed to be that."""
 
 
 def is_stac(place: str) -> bool:
@@ -75,7 +56,7 @@ def parse_stac(
     items, notes = _of_sentinel2(place, find_items(place, search))
     notes += _level(items)
     needed = _needed(items, bands)
-    build = partial(_frame, bands=needed, root=_root(place))
+    build = partial(frame_of, bands=needed, root=_root(place))
     with ThreadPoolExecutor(TOGETHER) as pool:
         tasks = [pool.submit(build, item) for item in items]
         built: list[tuple[Frame, str | None]] = []
@@ -152,93 +133,6 @@ def _needed(items: Sequence[pystac.Item], bands: Sequence[str] | None) -> tuple[
                 "the item out or ask for other bands"
             )
     return tuple(bands)
-
-
-def _frame(
-    item: pystac.Item, *, bands: tuple[str, ...], root: Path | None
-) -> tuple[Frame, str | None]:
-    """The frame of an item, and how its raster differs from what the item states."""
-    base = item.get_self_href() or ""
-    with plainly(base):
-        layers = {band: bands_of(item)[band] for band in bands}
-        sign = _signing(item)
-        files = {b: opened(resolved(x.asset.href, base, root), sign) for b, x in layers.items()}
-        first = next((band for band in FINEST if band in bands), bands[0])
-        units = radiometry(item, layers, _product(item, base, root))
-        mask = cover_of(item)
-        cover = mask and opened(resolved(mask[1].asset.href, base, root), sign)
-        moment = item.datetime or item.common_metadata.start_datetime
-    grid, nodata = _header(item.id, files[first])
-    told = layers[first].fields.get("nodata")
-    frame = Frame(
-        source=base if Path(base).stem == item.id or is_url(base) else f"{base}#{item.id}",
-        date=moment.date(),
-        bands=bands,
-        indexes=tuple(layer.index for layer in layers.values()),
-        grid=grid,
-        nodata=nodata if told is None else float(told),
-        quantum=units.quantum,
-        offset=units.offset,
-        cover=Cover(cover, mask[0], mask[1].index) if mask and cover else None,
-        files=tuple(files.values()),
-        cloud=cloud_of(item),
-        decided=units.decided,
-    )
-    return frame, _difference(item, layers[first], grid)
-
-
-def _signing(item: pystac.Item) -> str | None:
-    """The collection to sign for, of an item of the Planetary Computer."""
-    homes = [link.href for link in item.links if isinstance(link.target, str)]
-    ours = any(PLANETARY_COMPUTER in home for home in [*homes, item.get_self_href() or ""])
-    return item.collection_id if ours else None
-
-
-def _product(item: pystac.Item, base: str, root: Path | None) -> str | None:
-    """The text of the product's metadata, if the item has them where they can be read."""
-    for key, asset in item.assets.items():
-        if PRODUCT.fullmatch(key) or PRODUCT.fullmatch(asset.href):
-            full = resolved(asset.href, base, root)
-            if (is_url(full) and not _signing(item)) or not is_remote(opened(full)):
-                try:
-                    text = str(reader().read_text(full))
-                except (APIError, OSError, UnicodeDecodeError):
-                    continue
-                return text if len(text) <= LARGEST else None
-    return None
-
-
-def _header(name: str, path: str) -> tuple[GeoBox, float | None]:
-    """The grid and nodata value of a raster, by its header alone."""
-    with rasterio.Env(**gdal_environment(path)), rasterio.open(path, driver=list(RASTERS)) as file:
-        if file.dtypes[0] == "uint8":
-            raise InputError(f"{name} holds 8-bit values, a picture; wanted reflectance")
-        if file.crs is None or file.transform.is_identity:
-            raise InputError(f"{path} does not say where it lies; give it a geotransform")
-        return GeoBox((file.height, file.width), file.transform, file.crs), file.nodata
-
-
-def _difference(item: pystac.Item, layer: Layer, grid: GeoBox) -> str | None:
-    """How the raster differs from the item's grid."""
-    told: list[Any] = [
-        layer.asset.extra_fields.get(key) or item.properties.get(key)
-        for key in ("proj:transform", "proj:shape")
-    ]
-    if told[0] is None and told[1] is None:
-        return None
-    rows, cols = grid.shape
-    step = abs(grid.transform.a)
-    says = f"{abs(told[0][0]):g} m" if told[0] else "a grid"
-    shape = f" and {told[1][0]} x {told[1][1]} pixels" if told[1] else ""
-    moved = told[0] and any(
-        abs(a - b) > 1e-6 * step for a, b in zip(told[0][:6], grid.transform[:6], strict=True)
-    )
-    if not moved and (told[1] is None or tuple(told[1]) == (rows, cols)):
-        return None
-    return (
-        f"{says}{shape}, but their rasters have {step:g} m and {rows} x {cols} pixels: "
-        "taken as the rasters are"
-    )
 
 
 def _left_out(item: pystac.Item, broken: Exception, skip: bool) -> str:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ Document = dict[str, Any]
 def find_items(place: str, search: Search) -> list[pystac.Item]:
     """The items of a place that are looked for; each knows where it was read from.
 
-    place    address of an API, a catalogue, a collection or an item, name of an API (``ENDPOINTS``),
-             path of a file with one of these or with an ItemCollection, folder of a catalogue
+    place    address of an API, a catalogue, a collection or an item; name of an API
+             (``ENDPOINTS``); path of a file with one of these or with an ItemCollection; folder of
+             a catalogue
     """
     address, collection = _where(place, search)
     with plainly(address):
@@ -209,10 +211,15 @@ def _item(document: Document, address: str) -> pystac.Item:
 def _wanted(item: pystac.Item, search: Search, collection: str | None) -> bool:
     if collection and item.collection_id and item.collection_id != collection:
         return False
+    return search.wants(day_of(item), cloud_of(item), item.bbox)
+
+
+def day_of(item: pystac.Item) -> date:
+    """The day of an item; of those that span a time, the first."""
     moment = item.datetime or item.common_metadata.start_datetime
     if moment is None:
         raise InputError(f"{item.id} states no datetime; mend the item")
-    return search.wants(moment.date(), cloud_of(item), item.bbox)
+    return moment.date()
 
 
 def cloud_of(item: pystac.Item) -> float | None:
