@@ -3,6 +3,7 @@
 What the user has set in the process's environment stands.
 
 GDAL_DISABLE_READDIR_ON_OPEN   EMPTY_DIR: ask for the file only, not for its folder or side-cars
+                               (``open_raster`` asks for them where it has to)
 GDAL_INGESTED_BYTES_AT_OPEN    a header comes in one request
 GDAL_HTTP_MERGE_...            blocks that lie side by side come in one request
 GDAL_HTTP_TIMEOUT, ...         a server that is silent or slow ends in an error, not in waiting
@@ -17,6 +18,11 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
+from typing import Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 NETWORK = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -33,20 +39,13 @@ ACCOUNTS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_NO_SIGN_REQ
 """Any of these in the environment says how to reach a bucket."""
 
 REMOTE = re.compile(r"/vsi(curl|s3|gs|az)[/?]|https?://")
-JPEG2000 = re.compile(r"\.(jp2|j2k)\b", re.IGNORECASE)
+OTHER_FORMAT = "not recognized as"
+"""What GDAL says where a driver is not the one."""
 
 
 def is_remote(path: str) -> bool:
     """Whether a path, as GDAL opens it, leads to the network."""
     return bool(REMOTE.search(path))
-
-
-def driver_of(path: str) -> str | None:
-    """The driver to open a file with: of those from the network, one that opens no further files
-    that a file may name, such as local ones in a virtual raster; any for local files."""
-    if not is_remote(path):
-        return None
-    return "JP2OpenJPEG" if JPEG2000.search(path) else "GTiff"
 
 
 def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
@@ -60,3 +59,30 @@ def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
     if not any(name in os.environ for name in ACCOUNTS):
         wanted["AWS_NO_SIGN_REQUEST"] = "YES"
     return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def open_raster(path: str) -> Any:
+    """A raster, open for reading, within ``gdal_environment``.
+
+    From the network it is opened with drivers that open no further files: a virtual raster (VRT)
+    could name local ones. What a file is, its content says: there are JPEG 2000 files called .tif.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if not is_remote(path):
+            return rasterio.open(path)
+        file = _open_remote(path)
+        if file.transform.is_identity:  # what says where it lies may lie beside it
+            file.close()
+            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
+                file = _open_remote(path)
+        return file
+
+
+def _open_remote(path: str) -> Any:
+    try:
+        return rasterio.open(path, driver="GTiff")
+    except RasterioIOError as error:
+        if OTHER_FORMAT not in str(error):
+            raise
+        return rasterio.open(path, driver="JP2OpenJPEG")

@@ -43,8 +43,7 @@ def find_items(place: str, search: Search) -> list[pystac.Item]:
              a catalogue
     """
     address, collection = _where(place, search)
-    with plainly(address):
-        io = reader()
+    with plainly(address), reader() as io:
         document = io.read_json(address)
         kind = _kind(document)
         api = _api_of(document, address)
@@ -65,8 +64,9 @@ def find_items(place: str, search: Search) -> list[pystac.Item]:
         return [item for item in found if _wanted(item, search, collection)]
 
 
-def reader() -> StacApiIO:
-    """What reads documents, with time limits and retries."""
+@contextmanager
+def reader() -> Iterator[StacApiIO]:
+    """What reads documents, with time limits and retries; its connections end with the context."""
     again = Retry(
         total=RETRIES,
         backoff_factor=0.3,
@@ -74,7 +74,9 @@ def reader() -> StacApiIO:
         allowed_methods=None,  # a search by POST changes nothing and may be asked again
         raise_on_status=False,
     )
-    return StacApiIO(timeout=TIMEOUT, max_retries=again)
+    io = StacApiIO(timeout=TIMEOUT, max_retries=again)
+    with io.session:
+        yield io
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from pystac_client.exceptions import APIError
 
-from sitsr.scenes.environment import driver_of, gdal_environment, is_remote
+from sitsr.scenes.environment import gdal_environment, is_remote, open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.sources.stac.addresses import PLANETARY_COMPUTER, is_url, opened, resolved
 from sitsr.scenes.sources.stac.assets import Layer, bands_of, cover_of
@@ -85,7 +85,8 @@ def _product(item: pystac.Item, base: str, root: Path | None) -> str | None:
         if _signed_for(item) or (is_remote(opened(full)) and not is_url(full)):
             continue  # behind an account
         try:
-            text = str(reader().read_text(full))
+            with reader() as io:
+                text = str(io.read_text(full))
         except (APIError, OSError, UnicodeDecodeError):
             continue
         return text if len(text) <= LARGEST else None
@@ -94,10 +95,7 @@ def _product(item: pystac.Item, base: str, root: Path | None) -> str | None:
 
 def _header(name: str, path: str) -> tuple[GeoBox, float | None]:
     """The grid and nodata value of a raster, by its header alone."""
-    with (
-        rasterio.Env(**gdal_environment(path)),
-        rasterio.open(path, driver=driver_of(path)) as file,
-    ):
+    with rasterio.Env(**gdal_environment(path)), open_raster(path) as file:
         if file.dtypes[0] == "uint8":
             raise InputError(f"{name} holds 8-bit values, a picture; wanted reflectance")
         if file.crs is None or file.transform.is_identity:

@@ -52,10 +52,10 @@ def radiometry(item: pystac.Item, layers: Mapping[str, Layer], product: str | No
     if stated is None:
         return Radiometry(quantum, by_baseline if by_flag is None else by_flag, ())
     if by_flag is not None and by_flag != stated:
-        where = "raster:bands" if by_product is None else "the product's metadata"
+        where = "for its bands" if by_product is None else "in the product's metadata"
         meant = "already added" if flag else f"{by_flag:g}, still to be added"
         said = (
-            f"{item.id} states the offset {stated:g} in {where}, but the flag that it is "
+            f"{item.id} states the offset {stated:g} {where}, but the flag that it is "
             f"{'' if flag else 'not '}applied: taken as {meant}"
         )
         return Radiometry(quantum, by_flag, (said,))
