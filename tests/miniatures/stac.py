@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.warp import transform_bounds
 
 from miniatures.scenery import write_plain
 from sitsr.scenes import open_series
@@ -65,6 +66,8 @@ DEFECTS = frozenset(
 
 def make_stac(folder: Path, *, defects: frozenset[str] = frozenset()) -> Path:
     """Write the catalogue; its catalog.json."""
+    if defects - DEFECTS:
+        raise ValueError(f"unknown defects: {', '.join(sorted(defects - DEFECTS))}")
     demo = _demo()
     children = []
     for number, name in enumerate(("legacy", "c1")):
@@ -147,7 +150,8 @@ def metadata(offset: int, *, band: int | None = None) -> str:
 def _item(
     name: str, day: date, cloud: float, grid: GeoBox, tile: str, *, modern: bool
 ) -> dict[str, Any]:
-    west, south, east, north = grid.geographic_extent.boundingbox.bbox
+    bounds = rasterio.transform.array_bounds(*grid.shape, grid.transform)
+    west, south, east, north = transform_bounds(str(grid.crs), "EPSG:4326", *bounds)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     told = {
         "datetime": f"{day}T10:50:31.024Z",
@@ -231,6 +235,11 @@ def _spoil_files(here: Path, defects: frozenset[str]) -> None:
         write_plain(here / "B02.tif", numbers)
 
 
+def _without_blue(assets: dict[str, Any]) -> None:
+    for key in [key for key in assets if key.startswith(("blue", "B02"))]:
+        del assets[key]
+
+
 def _spoil(item: dict[str, Any], defects: frozenset[str]) -> None:
     """Faults of an item."""
     told, assets = item["properties"], item["assets"]
@@ -239,7 +248,7 @@ def _spoil(item: dict[str, Any], defects: frozenset[str]) -> None:
     changes: dict[str, Any] = {
         "levels are mixed": lambda: told.update({"processing:level": "L1C"}),
         "of Landsat": lambda: told.update({"platform": "landsat-8"}),
-        "a band is missing": lambda: blue.update({"href": "B02.json", "type": "application/json"}),
+        "a band is missing": lambda: _without_blue(assets),
         "an asset climbs out": lambda: blue.update({"href": "../../../B02.tif"}),
         "no datetime": lambda: told.update({"datetime": None}),
         "a span of time": lambda: told.update(

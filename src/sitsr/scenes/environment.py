@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from typing import Any
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 
 NETWORK = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -62,21 +61,20 @@ def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
 
 
 def open_raster(path: str) -> Any:
-    """A raster, open for reading, within ``gdal_environment``.
+    """A raster, open for reading, within ``gdal_environment``. It may warn of having no place
+    (NotGeoreferencedWarning): filters for warnings belong to whoever starts the threads.
 
     From the network it is opened with drivers that open no further files: a virtual raster (VRT)
     could name local ones. What a file is, its content says: there are JPEG 2000 files called .tif.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if not is_remote(path):
-            return rasterio.open(path)
-        file = _open_remote(path)
-        if file.transform.is_identity:  # what says where it lies may lie beside it
-            file.close()
-            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
-                file = _open_remote(path)
-        return file
+    if not is_remote(path):
+        return rasterio.open(path)
+    file = _open_remote(path)
+    if file.transform.is_identity:  # what says where it lies may lie beside it
+        file.close()
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
+            file = _open_remote(path)
+    return file
 
 
 def _open_remote(path: str) -> Any:

@@ -7,6 +7,7 @@ grid is the file's), and the product's metadata where an item has them at hand. 
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pystac
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from sitsr.scenes.frames import Frame
 from sitsr.scenes.sources.stac.addresses import is_url, signed
@@ -56,24 +57,34 @@ def parse_stac(
     items, notes = _of_sentinel2(place, find_items(place, search))
     notes += _level(items)
     needed = _needed(items, bands)
-    build = partial(frame_of, bands=needed, root=_root(place))
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        tasks = [pool.submit(build, item) for item in items]
-        built: list[tuple[Frame, str | None]] = []
-        try:
-            for item, task in zip(items, tasks, strict=True):
-                try:
-                    built.append(task.result())
-                except RasterioIOError as broken:
-                    notes.append(_left_out(item, broken, skip_unreadable))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    built, broken = _built(items, needed, _root(place), skip_unreadable)
+    notes += broken
     if not built:
         raise InputError(f"none of the rasters of {len(items)} items of {place} can be opened")
     lies = Counter(lie for _, lie in built if lie)
     notes += [f"{count} items state {lie}" for lie, count in lies.items()]
     notes.append(f"bands read as {', '.join(needed)}")
     return tuple(frame for frame, _ in built), tuple(notes)
+
+
+def _built(
+    items: Sequence[pystac.Item], bands: tuple[str, ...], root: Path | None, skip: bool
+) -> tuple[list[tuple[Frame, str | None]], list[str]]:
+    """The frames, with how their rasters differ from the items, and what was left out."""
+    build = partial(frame_of, bands=bands, root=root)
+    built, notes = [], []
+    with warnings.catch_warnings(), ThreadPoolExecutor(TOGETHER) as pool:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused in a line of its own
+        tasks = [pool.submit(build, item) for item in items]
+        try:
+            for item, task in zip(items, tasks, strict=True):
+                try:
+                    built.append(task.result())
+                except RasterioIOError as broken:
+                    notes.append(_left_out(item, broken, skip))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return built, notes
 
 
 def _root(place: str) -> Path | None:

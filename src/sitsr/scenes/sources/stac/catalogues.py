@@ -43,7 +43,8 @@ def find_items(place: str, search: Search) -> list[pystac.Item]:
              a catalogue
     """
     address, collection = _where(place, search)
-    with plainly(address), reader() as io:
+    with plainly(address), reader() as io, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about conformance that is not needed
         document = io.read_json(address)
         kind = _kind(document)
         api = _api_of(document, address)
@@ -83,9 +84,7 @@ def reader() -> Iterator[StacApiIO]:
 def plainly(address: str) -> Iterator[None]:
     """What goes wrong here is said in one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about conformance that is not needed
-            yield
+        yield
     except InputError:
         raise
     except APIError as error:
@@ -102,7 +101,7 @@ def plainly(address: str) -> Iterator[None]:
 
 
 def _why(address: str, error: APIError) -> str:
-    code, text = error.status_code, str(error)
+    code, text = getattr(error, "status_code", None), str(error)
     if code is not None:
         hint = "try again later, or another catalogue" if code >= 500 else "mend the address"
         return f"{address} answered with status {code}; {hint}"
