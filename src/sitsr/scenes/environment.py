@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import rasterio
@@ -55,7 +56,8 @@ def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
     if not is_remote(path):
         return {}
     wanted = dict(NETWORK)
-    if not any(name in os.environ for name in ACCOUNTS):
+    kept = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
+    if not kept.exists() and not any(name in os.environ for name in ACCOUNTS):
         wanted["AWS_NO_SIGN_REQUEST"] = "YES"
     return {name: value for name, value in wanted.items() if name not in os.environ}
 

@@ -5,6 +5,7 @@ theia      Theia's L2A products, as folders or zips
 bands      a folder for each image, with a GeoTIFF for each band
 geotiffs   a folder of dated GeoTIFFs, all bands of an image in one file
 cubes      Zarr and netCDF, or xarray's Dataset or DataArray
+stac       STAC items, catalogues, collections and APIs
 
 ``recognise`` tells which of them a path is, by names only.
 """

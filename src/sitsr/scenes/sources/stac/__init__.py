@@ -107,10 +107,11 @@ def _of_sentinel2(place: str, items: list[pystac.Item]) -> tuple[list[pystac.Ite
         raise InputError(
             f"{place} has no item with Sentinel-2's bands; {items[0].id} has the assets {held}"
         )
+    if not others:
+        return ours, []
     named = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
-    return ours, [f"left out {len(others)} items without bands of Sentinel-2: {named}"] * bool(
-        others
-    )
+    told = f"left out {len(others)} of {len(items)} items, without bands of Sentinel-2: {named}"
+    return ours, [told]
 
 
 def _level(items: Sequence[pystac.Item]) -> list[str]:

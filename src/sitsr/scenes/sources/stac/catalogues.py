@@ -29,6 +29,7 @@ TIMEOUT = (10.0, 30.0)
 RETRIES = 3
 TOGETHER = 8
 """Requests at a time."""
+STAC_ERRORS = (pystac.STACError, pystac.STACTypeError)
 PAGE = 100
 """Items asked for at a time."""
 
@@ -54,6 +55,7 @@ def find_items(place: str, search: Search) -> list[pystac.Item]:
         elif kind == "Feature":
             found = [_item(document, address)]
         elif kind == "FeatureCollection":
+            _check_whole(document, address)
             found = [_item(feature, address) for feature in document["features"]]
         elif kind in ("Catalog", "Collection"):
             found = _walked(document, address, search, io)
@@ -95,7 +97,7 @@ def plainly(address: str) -> Iterator[None]:
         raise InputError(f"{address} cannot be read ({error}); give a STAC document") from error
     except RecursionError:
         raise InputError(f"{address} is nested too deeply; give a STAC document") from None
-    except (ValueError, KeyError, TypeError, AttributeError, pystac.STACError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, *STAC_ERRORS) as error:
         what = str(error).partition("\n")[0][:120]
         raise InputError(f"{address} is no proper STAC ({what}); give a STAC document") from error
 
@@ -110,6 +112,8 @@ def _why(address: str, error: APIError) -> str:
             f"{address} did not answer within {TIMEOUT[1]:g} s, {RETRIES + 1} times over; "
             "try again later, or another catalogue"
         )
+    if "codec" in text:
+        return f"{address} cannot be read ({text[:60]}); give a STAC document"
     return f"{address} cannot be reached; check the address and the network"
 
 
@@ -192,6 +196,14 @@ def _walked(top: Document, address: str, search: Search, io: StacApiIO) -> list[
             _check_limit(address, len(seen) - 1, search)
             level = list(zip(pool.map(io.read_json, hrefs), hrefs, strict=True))
     return items
+
+
+def _check_whole(document: Document, address: str) -> None:
+    if is_url(address) and _links(document, "next"):
+        raise InputError(
+            f"{address} is the first page of a search; give the API's root, and what to look for "
+            "as a search"
+        )
 
 
 def _check_limit(address: str, count: int, search: Search) -> None:

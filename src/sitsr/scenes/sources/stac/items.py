@@ -21,7 +21,7 @@ from sitsr.series import InputError
 
 FINEST = ("B02", "B03", "B04", "B08")
 """Bands of 10 m: the header of one of these tells the grid."""
-PRODUCT = re.compile(r"product[-_]metadata|.*/MTD_MSIL(1C|2A)\.xml", re.IGNORECASE)
+PRODUCT = re.compile(r"product[-_]metadata|(.*/)?MTD_MSIL(1C|2A)\.xml", re.IGNORECASE)
 """Keys and ends of addresses of a product's own metadata. Those of a granule (MTD_TL.xml) state no
 offset."""
 LARGEST = 20_000_000
