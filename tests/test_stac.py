@@ -26,16 +26,18 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
 from miniatures.stac import BANDS, CLOUD, DAYS, DEFECTS, ROWS, TILES, make_stac, write_band
-from sitsr.scenes import make_plan, read_series
+from sitsr.scenes import make_plan
 from sitsr.scenes.environment import ACCOUNTS, NETWORK, gdal_environment, open_raster
+from sitsr.scenes.files import Files
 from sitsr.scenes.frames import Frame
-from sitsr.scenes.read import load_file
+from sitsr.scenes.read import read_series, survey
 from sitsr.scenes.sources.stac import ENDPOINTS, Search, catalogues, is_stac, parse_stac, signed
 from sitsr.scenes.sources.stac.addresses import opened, resolved
 from sitsr.scenes.sources.stac.assets import bands_of, cover_of
 from sitsr.scenes.sources.stac.offsets import radiometry
 from sitsr.scenes.units import settle, where_seen
-from sitsr.series import InputError
+from sitsr.series import InputError, Series
+from sitsr.tiles import Tile
 
 FOUR = ("B02", "B03", "B04", "B08")
 NOISE = (1536, 2048)
@@ -87,6 +89,16 @@ def served(api: str) -> dict[str, int]:
     return told
 
 
+def series_of(place: str, search: Search) -> Series:
+    """All that is looked for, read."""
+    return read_series(survey(make_plan(*parse_stac(place, search=search, bands=FOUR))))
+
+
+def all_of(frame: Frame) -> Any:
+    """[C, H, W] digital numbers."""
+    return Files().image(frame, Tile(0, 0, *frame.grid.shape))
+
+
 def first_item(folder: Path, collection: str = "legacy") -> Path:
     """The item of a catalogue that bears its faults."""
     return sorted((folder / collection).glob("*/S2*.json"))[0]
@@ -130,8 +142,7 @@ def test_every_item_becomes_a_frame_on_the_grid_of_its_rasters(mini, collection)
 def test_two_editions_of_the_same_images_give_the_same_reflectance(mini) -> None:
     series = []
     for search in (LEGACY, C1):
-        frames, notes = parse_stac(str(mini), search=search, bands=FOUR)
-        series.append(read_series(make_plan(frames, notes)))
+        series.append(series_of(str(mini), search))
     old, new = series
     assert old.dates == new.dates
     np.testing.assert_array_equal(old.clear, new.clear)
@@ -392,13 +403,14 @@ def test_the_offset_is_that_of_whom_to_believe(bands, told, product, offset, dis
 def test_the_flag_settles_what_pixels_under_cloud_cannot(mini, brightest) -> None:
     """The trap of Earth Search: an offset is stated, and the pixels have it."""
     frames, _ = parse_stac(str(mini), search=LEGACY, bands=FOUR)
-    pixels = [np.maximum(load_file(frame).values, brightest) for frame in frames]
+    pixels = [np.maximum(all_of(frame), brightest) for frame in frames]
     seen = [where_seen(values, 0) for values in pixels]
     units, _ = settle(frames, pixels, seen)
     assert [unit.offset for unit in units] == [0.0] * len(frames)
     decided = [said for frame in frames for said in frame.decided]
     assert len(decided) == sum(frame.date.year >= 2022 for frame in frames)
     assert all(said.endswith("taken as already added") for said in decided)
+    assert set(decided) <= set(make_plan(frames).history)
 
 
 def test_an_offset_in_the_products_metadata_is_added(mini) -> None:
@@ -414,8 +426,8 @@ def test_an_offset_in_the_products_metadata_is_added(mini) -> None:
 @pytest.mark.parametrize("collection", ["legacy", "c1"])
 def test_an_api_gives_the_frames_of_the_catalogue_it_serves(mini, api, collection) -> None:
     search = Search(collection=collection)
-    there = read_series(make_plan(*parse_stac(api, search=search, bands=FOUR)))
-    here = read_series(make_plan(*parse_stac(str(mini), search=search, bands=FOUR)))
+    there = series_of(api, search)
+    here = series_of(str(mini), search)
     np.testing.assert_array_equal(there.images, here.images)
     np.testing.assert_array_equal(there.clear, here.clear)
     assert all(source.startswith(api) for joined in there.sources for source in joined.split(", "))
@@ -914,7 +926,7 @@ def slovenia() -> Path:
 def test_the_real_items_state_an_offset_that_their_pixels_have(slovenia) -> None:
     frames, notes = parse_stac(str(slovenia), bands=FOUR)
     assert len(frames) == 10
-    pixels = [load_file(frame).values for frame in frames]
+    pixels = [all_of(frame) for frame in frames]
     seen = [where_seen(values, 0) for values in pixels]
     units, _ = settle(frames, pixels, seen)
     assert [unit.offset for unit in units] == [0.0] * 10
