@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import rasterio
 import typer
+from rasterio.warp import transform_bounds
 from typer.testing import CliRunner
 
 import sitsr
 from conftest import make_model, make_series
-from sitsr import cli
+from sitsr import cli, scenes
+from sitsr.cli import wishes
 from sitsr.model import save_model
+from sitsr.scenes import Masking
 from sitsr.series import InputError
 
+DEMO = Path(str(files("sitsr") / "demo"))
+NOWHERE = SimpleNamespace(plan=SimpleNamespace(area=None))
+"""A scene that is never read."""
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
 
@@ -43,7 +53,8 @@ def weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def series(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any source opens as a small series."""
-    monkeypatch.setattr(sitsr, "open_series", lambda source, **_: make_series())
+    monkeypatch.setattr(scenes, "open_scene", lambda source, **_: NOWHERE)
+    monkeypatch.setattr(scenes, "read_series", lambda scene: make_series())
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -109,19 +120,22 @@ def test_a_series_becomes_a_folder(
 def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, Any] = {}
 
-    def opened(source: Path, **options: Any) -> str:
+    def opened(source: str, **options: Any) -> SimpleNamespace:
         told.update(options, source=source)
-        return "series"
+        return NOWHERE
 
     def resolved(series: str, target: date, **options: Any) -> None:
         told.update(options, target=target)
         raise InputError("far enough")
 
-    monkeypatch.setattr(sitsr, "open_series", opened)
+    monkeypatch.setattr(scenes, "open_scene", opened)
+    monkeypatch.setattr(scenes, "read_series", lambda scene: "series")
+    monkeypatch.setattr(wishes, "bands_of", lambda weights: ("B04", "B08"))
     monkeypatch.setattr(sitsr, "super_resolve", resolved)
     words = ["super-resolve", "in", "--date", "2020-02-29", "--out", tmp_path / "o"]
     more = ["--bands", "B02,B08", "--offset", "-1000", "--skip-unreadable", "--seed", 5]
-    more += ["--assume-crs", "EPSG:32631"]
+    more += ["--assume-crs", "EPSG:32631", "--bbox", "2,42,2.5,42.5", "--dates", "2020-01-01/.."]
+    more += ["--max-cloud", 30, "--cloud-classes", "3,9", "--dilate", 2, "--no-source-mask"]
     rest = [
         "--tile",
         64,
@@ -138,8 +152,16 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     assert call(monkeypatch, *words, *more, *rest) == 1
     told.pop("progress")
+    assert told.pop("masking") == Masking(cloud_classes=(3, 9), dilate=2, trusted=False)
+    wanted = told.pop("wanted")
+    assert (wanted.area.bbox, wanted.max_cloud, wanted.bands) == (
+        (2.0, 42.0, 2.5, 42.5),
+        0.3,
+        ("B04", "B08"),
+    )
+    assert wanted.dates == (date(2020, 1, 1), None)
     assert told == {
-        "source": Path("in"),
+        "source": "in",
         "bands": ["B02", "B08"],
         "offset": -1000,
         "skip_unreadable": True,
@@ -191,7 +213,7 @@ def test_a_folder_in_use_is_refused_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.tex").write_text("dear")
-    monkeypatch.setattr(sitsr, "open_series", lambda *_, **__: pytest.fail("read already"))
+    monkeypatch.setattr(scenes, "open_scene", lambda *_, **__: pytest.fail("read already"))
     words = ["super-resolve", "x", "--date", "2021-07-18", "--out", tmp_path]
     assert call(monkeypatch, *words) == 1
     assert "thesis.tex, which is no former result" in capsys.readouterr().err
@@ -203,7 +225,71 @@ def test_stopping_is_no_fault(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sitsr, "open_series", stop)
+    monkeypatch.setattr(scenes, "open_scene", stop)
     words = ["super-resolve", "x", "--date", "2021-07-18", "--out", tmp_path / "o"]
     assert call(monkeypatch, *words) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+BOX = "2.9,42.3,3.0,42.4"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bbox", "1,2,3"], 'bbox is "1,2,3"; give west,south,east,north in degrees'),
+        (["--bbox", "3,2,1,4"], "give west < east, south < north"),
+        (["--bbox", BOX, "--aoi", "a.geojson"], "both --bbox and --aoi are given"),
+        (["--aoi", "none.geojson"], "none.geojson cannot be read; give a GeoJSON file"),
+        (["--dates", "2021-07-18"], "dates is 2021-07-18; write it as 2021-01-01/2021-12-31"),
+        (["--dates", "2021-08-01/2021-07-01"], "give the earlier first"),
+        (["--dates", "1999-01-01/1999-12-31"], "there are images from"),
+        (["--max-cloud", 101], "max-cloud is 101; give per cent, 0 to 100"),
+        (["--cloud-classes", "1,12"], "scene class 12 does not exist"),
+        (["--cloud-classes", "cloud"], "cloud-classes is cloud, but should be a whole number"),
+        (["--dilate", -1], "dilate is -1; give 0 to 100 pixels"),
+        (["--bbox", "10,10,11,11"], "share no ground"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused_in_one_line(
+    words: list[object],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start = ["super-resolve", DEMO, "--date", "2020-07-18", "--out", tmp_path / "o"]
+    assert call(monkeypatch, *start, *words) == 1
+    shown = capsys.readouterr()
+    assert said in shown.err and shown.err.count("\n") == 1 and not any(tmp_path.iterdir())
+
+
+def test_a_dry_run_prints_what_would_be_read_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["super-resolve", DEMO, "--date", "2020-07-18", "--out", tmp_path / "o"]
+    assert call(monkeypatch, *start, "--dates", "2020-05-01/2020-12-31", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    days = [line.split()[0] for line in shown.splitlines()[1:] if line.startswith("  2")]
+    assert len(days) > 1 and all("2020-05-01" <= day <= "2020-12-31" for day in days)
+    assert "passed over" in shown and not any(tmp_path.iterdir())
+
+
+def test_a_polygon_bounds_what_is_made(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sitsr.open_series(DEMO).grid
+    part = whole[20:60, 30:90]
+    west, south, east, north = transform_bounds(str(part.crs), "EPSG:4326", *part.boundingbox.bbox)
+    ring = [[west, south], [east, south], [west, north], [west, south]]
+    area = tmp_path / "area.geojson"
+    area.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    out = tmp_path / "o"
+    words = ["super-resolve", DEMO, "--date", "2020-07-18", "--out", out, "--samples", 0]
+    assert call(monkeypatch, *words, "--aoi", area, "--weights", weights, "--device", "cpu") == 0
+    with rasterio.open(out / "sr.tif") as file:
+        known = file.read(1) != file.nodata
+    rows, cols = known.shape
+    assert abs(rows - 4 * 41) <= 8 and abs(cols - 4 * 61) <= 8
+    assert 0.42 < known.mean() < 0.55
+    assert known[3 * rows // 4, cols // 4] and not known[rows // 4, 3 * cols // 4]

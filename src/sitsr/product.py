@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
+    from sitsr.scenes import Area
+
 
 Progress = Callable[[int, int], None]
 """Called with (parts done, parts in all)."""
@@ -50,6 +52,23 @@ class Result:
             write_report(self.estimate, self.series, temporary / "report.html")
             write_files(self.estimate, self.series, temporary, progress)
         return Path(folder)
+
+    def within(self, area: Area | None) -> Result:
+        """The same with nothing outside an area's polygons; None, or a box, is all of it."""
+        if area is None or not area.masked:
+            return self
+        made = self.estimate
+        fine, coarse = ~area.inside(made.grid), ~area.inside(self.series.grid)
+        nothing = np.float32(np.nan)
+        kept = replace(
+            made,
+            mean=np.where(fine, nothing, made.mean),
+            spread=np.where(fine, nothing, made.spread),
+            samples=np.where(fine, nothing, made.samples),
+            clear_count=np.where(coarse, np.int16(0), made.clear_count),
+            nearest_days=np.where(coarse, np.int16(NEVER), made.nearest_days),
+        )
+        return replace(self, estimate=kept)
 
     def to_xarray(self) -> xr.Dataset:
         """The estimate as a Dataset on one grid, that of the fine pixels.

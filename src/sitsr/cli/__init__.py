@@ -6,13 +6,13 @@ import logging
 import os
 import sys
 import warnings
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sitsr import __version__
+from sitsr.cli import wishes
 from sitsr.cli.data import data as data_commands
 from sitsr.cli.progress import progress
 
@@ -68,9 +68,36 @@ def common(
 
 @app.command("super-resolve")
 def super_resolve(
-    series: Annotated[Path, typer.Argument(help="Folder of dated multi-band GeoTIFFs.")],
+    series: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of dated GeoTIFFs, SAFE or Theia products (or zips of them), a folder for "
+            "each date with a file for each band, a Zarr or netCDF cube, or a STAC catalogue, item "
+            "or API: docs/sources.md."
+        ),
+    ],
     on: Annotated[str, typer.Option("--date", help="Target date, YYYY-MM-DD.")],
     out: Annotated[Path, typer.Option(help="Folder for the result; made, or replaced whole.")],
+    bbox: Annotated[str | None, typer.Option(help="West,south,east,north in degrees.")] = None,
+    aoi: Annotated[Path | None, typer.Option(help="Area of interest: polygons, GeoJSON.")] = None,
+    dates: Annotated[
+        str | None, typer.Option(help="Images from one day to another, 2021-01-01/2021-12-31.")
+    ] = None,
+    max_cloud: Annotated[
+        float | None, typer.Option(help="Most cloud of an image by its metadata, per cent.")
+    ] = None,
+    cloud_classes: Annotated[
+        str | None,
+        typer.Option(help="Scene classes (SCL) that do not show the ground [0,1,3,8,9,10,11]."),
+    ] = None,
+    dilate: Annotated[int, typer.Option(help="Pixels by which clouds are grown.")] = 0,
+    source_mask: Annotated[
+        bool,
+        typer.Option(help="Find clear sky by the mask of an image, or by the rule all the same."),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be read, and stop.")
+    ] = False,
     samples: Annotated[int, typer.Option(help="Members of the ensemble.")] = 4,
     steps: Annotated[
         int | None,
@@ -104,18 +131,27 @@ def super_resolve(
 ) -> None:
     """Turn a series of images into one at 2.5 m on a chosen date, with its uncertainty."""
     import sitsr
+    from sitsr.scenes import open_scene, read_series
     from sitsr.scenes.write import check_free
 
-    target = _day(on)
+    target = wishes.day(on)
     check_free(out)  # before the long work, not after it
-    with progress("Reading") as step:
-        opened = sitsr.open_series(
+    with progress("Looking") as step:
+        scene = open_scene(
             series,
+            wanted=wishes.selection(bbox, aoi, dates, max_cloud, wishes.bands_of(weights)),
+            masking=wishes.masking(cloud_classes, dilate, source_mask),
             bands=bands.split(",") if bands else None,
-            offset=offset if offset == "auto" else _whole("offset", offset),
+            offset=offset if offset == "auto" else wishes.whole("offset", offset),
             skip_unreadable=skip_unreadable,
             assume_crs=assume_crs,
         )
+        step(1, 1)
+    if dry_run:
+        typer.echo(str(scene))
+        return
+    with progress("Reading") as step:
+        opened = read_series(scene)
         step(1, 1)
     with progress("Super-resolving") as step:
         result = sitsr.super_resolve(
@@ -131,7 +167,7 @@ def super_resolve(
             progress=step,
         )
     with progress("Writing") as step:
-        folder = result.save(out, progress=step)
+        folder = result.within(scene.plan.area).save(out, progress=step)
     if logging.getLogger("sitsr").level < logging.ERROR:
         served = result.estimate.provenance["served"]
         typer.echo(f"{target}: {served}.\n{folder / 'sr.tif'}\n{folder / 'report.html'}")
@@ -246,7 +282,7 @@ def evaluate(
         outside=tuple(system or ()),
         against=against,
         main=main,
-        seeds=tuple(_whole("seeds", text) for text in seeds.split(",")),
+        seeds=tuple(wishes.whole("seeds", text) for text in seeds.split(",")),
         dates=dates,
         members=members,
         extra=extras(extra),
@@ -281,24 +317,6 @@ def pairs(
 
 
 app.add_typer(data_commands, name="data")
-
-
-def _day(text: str) -> date:
-    from sitsr.series import InputError
-
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{text} is not a date; write it as 2021-07-18") from error
-
-
-def _whole(name: str, text: str) -> int:
-    from sitsr.series import InputError
-
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InputError(f"{name} is {text}, but should be a whole number") from error
 
 
 def main() -> None:

@@ -18,13 +18,16 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sitsr.scenes.area import Area, area_of_box, area_of_file
 from sitsr.scenes.files import Files
 from sitsr.scenes.frames import Frame
 from sitsr.scenes.masking import Mask, Masking
 from sitsr.scenes.plan import Plan, Selection, make_plan
 from sitsr.scenes.read import Pixels, Scene, read_series, read_window, survey
 from sitsr.scenes.sources import is_cube, recognise
+from sitsr.scenes.sources.collecting import with_bands
 from sitsr.scenes.sources.geotiffs import parse_folder
+from sitsr.scenes.sources.stac import Search, is_stac, parse_stac
 from sitsr.scenes.write import write_product
 from sitsr.series import Series
 
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "Area",
     "Frame",
     "Mask",
     "Masking",
     "Plan",
     "Scene",
     "Selection",
+    "area_of_box",
+    "area_of_file",
     "make_plan",
     "open_scene",
     "open_series",
@@ -50,6 +56,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+FINEST = ("B02", "B03", "B04", "B08")
+"""Bands of 10 m."""
 
 GRAVE = ("left out", "only one date", "images are top of atmosphere")
 """How the notes begin that the user had better know."""
@@ -68,7 +77,9 @@ def open_series(
 
     source           a path: a folder of dated GeoTIFFs, SAFE or Theia products, files of bands, a
                      Zarr or netCDF cube (how they are told apart and read:
-                     ``sitsr.scenes.sources``); or a cube: a Dataset (time, y, x) of bands or a
+                     ``sitsr.scenes.sources``); a STAC catalogue, collection, item or API, by path,
+                     address or name (of which only B02, B03, B04 and B08 are read if ``bands``
+                     says nothing); or a cube: a Dataset (time, y, x) of bands or a
                      DataArray (time, band, y, x)
     bands            those to keep, in this order; also the names of a file's bands where it names
                      none and has just as many
@@ -110,22 +121,28 @@ def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
 
     For the others see ``open_series``.
     """
-    pixels: Pixels
-    if isinstance(source, (str, PathLike)) and is_cube(Path(source)):
-        from sitsr.scenes.sources.cubes import open_cube  # xarray takes a while to import
-
-        source = open_cube(Path(source))
-    if isinstance(source, (str, PathLike)):
+    wanted = wanted or Selection()
+    names = wanted.bands if bands is None else bands
+    pixels: Pixels = Files()
+    if isinstance(source, (str, PathLike)) and is_stac(str(source)):
+        search = Search(wanted.area.bbox if wanted.area else None, wanted.dates, wanted.max_cloud)
+        frames, notes = parse_stac(
+            str(source), search=search, bands=names or FINEST, skip_unreadable=skip_unreadable
+        )
+    elif isinstance(source, (str, PathLike)) and not is_cube(Path(source)):
         path = Path(source)
         frames, notes = recognise(path)(
             path, names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
         )
-        pixels = Files()
     else:
-        from sitsr.scenes.sources.cubes import CubePixels, parse_cube
+        # xarray takes a while to import
+        from sitsr.scenes.sources.cubes import CubePixels, open_cube, parse_cube
 
-        frames, notes = parse_cube(source, assume_crs=assume_crs)
-        pixels = CubePixels(source)
+        cube = open_cube(Path(source)) if isinstance(source, (str, PathLike)) else source
+        frames, notes = parse_cube(cube, assume_crs=assume_crs)
+        pixels = CubePixels(cube)
+    if wanted.bands and all(_suffices(frame, wanted.bands) for frame in frames):
+        frames = tuple(with_bands(frame, wanted.bands) for frame in frames)
     scene = survey(
         make_plan(frames, notes, wanted),
         pixels,
@@ -140,6 +157,11 @@ def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
     for note in scene.history:
         log.log(_gravity(note), note)
     return scene
+
+
+def _suffices(frame: Frame, bands: Sequence[str]) -> bool:
+    """Whether these bands are all that is needed of an image."""
+    return frame.cover is not None and set(bands) <= set(frame.bands)
 
 
 def _gravity(note: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, box, multigeom
 from rasterio.features import rasterize
+from rasterio.warp import transform_geom
 
 from sitsr.series import Booleans, InputError
 
@@ -37,9 +38,9 @@ class Area:
         """[H, W] True for pixels that the area touches."""
         if not self.masked:
             return np.ones(grid.shape, bool)
-        there = self.shape.to_crs(str(grid.crs), resolution=0.01)
+        there = transform_geom("EPSG:4326", str(grid.crs), self.shape.json)
         flags: Any = rasterize(
-            [(there.json, 1)],
+            [(there, 1)],
             out_shape=tuple(grid.shape),
             transform=grid.transform,
             all_touched=True,

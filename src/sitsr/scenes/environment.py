@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ ACCOUNTS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_NO_SIGN_REQ
 """Any of these in the environment says how to reach a bucket."""
 
 REMOTE = re.compile(r"/vsi(curl|s3|gs|az)[/?]|https?://")
+RASTERS = {"GTiff", "COG", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JPEG2000"}
+"""GDAL's names of what bands and masks may be."""
 OTHER_FORMAT = "not recognized as"
 """What GDAL says where a driver is not the one."""
 
@@ -62,20 +65,29 @@ def gdal_environment(path: str = "/vsicurl/") -> dict[str, str]:
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
-def open_raster(path: str) -> Any:
+def open_raster(path: str | PathLike[str]) -> Any:
     """A raster, open for reading, within ``gdal_environment``. It may warn of having no place
     (NotGeoreferencedWarning): filters for warnings belong to whoever starts the threads.
 
-    From the network it is opened with drivers that open no further files: a virtual raster (VRT)
-    could name local ones. What a file is, its content says: there are JPEG 2000 files called .tif.
+    It is opened with drivers that open no further files: a virtual raster (VRT) could name any.
+    What a file is, its content says: there are JPEG 2000 files called .tif.
     """
+    path = str(path)
     if not is_remote(path):
-        return rasterio.open(path)
+        return _open_local(path)
     file = _open_remote(path)
     if file.transform.is_identity:  # what says where it lies may lie beside it
         file.close()
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
             file = _open_remote(path)
+    return file
+
+
+def _open_local(path: str) -> Any:
+    file = rasterio.open(path)
+    if file.driver not in RASTERS:
+        file.close()
+        raise RasterioIOError(f"it is {file.driver}, not GeoTIFF or JPEG 2000")
     return file
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
-from os import PathLike
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
+from sitsr.scenes.environment import gdal_environment, is_remote, open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.units import Raw, where_seen
 from sitsr.scenes.warp import enlarge, nearest
@@ -30,12 +30,8 @@ from sitsr.tiles import Tile
 
 OPEN = 400
 """Files that are kept open at once."""
-WAITS = (0.5, 2.0, 5.0)
-"""Seconds before a read that failed is tried again, when the file is far away."""
-RASTERS = {"GTiff", "COG", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JPEG2000"}
-"""GDAL's names of what bands and masks may be."""
-ZIPPED = "/vsizip/{/"
-"""How the address of a file in a zip on this machine begins."""
+WAIT = 1.0
+"""Seconds before a far file is opened anew and read again; what GDAL itself tries again is less."""
 NEAR = 1
 """Pixels of a coarser raster that are read around what is wanted."""
 
@@ -82,18 +78,18 @@ class Files:
         return self._try(cover.file, read)
 
     def _try(self, path: str, read: Callable[[Any], Answer]) -> Answer:
-        """What a function reads of an open file; a far file is tried again after some time."""
-        far = path.startswith("/vsi") and not path.startswith(ZIPPED)
-        for wait in (*(WAITS if far else ()), None):
+        """What a function reads of an open file; a far file is opened anew once."""
+        with rasterio.Env(**gdal_environment(path)):
             try:
                 with self._held(path) as file:
                     return read(file)
             except RasterioIOError:
                 self._drop(path)  # what is open may be what is broken
-                if wait is None:
+                if not is_remote(path):
                     raise
-                time.sleep(wait)
-        raise AssertionError  # the last try returns or raises
+            time.sleep(WAIT)
+            with self._held(path) as file:
+                return read(file)
 
     @contextmanager
     def _held(self, path: str) -> Iterator[Any]:
@@ -110,15 +106,6 @@ class Files:
     def _drop(self, path: str) -> None:
         with self._lock:
             self._open.pop(path, None)
-
-
-def open_raster(path: str | PathLike[str]) -> Any:
-    """A raster that holds its pixels itself: other kinds may send GDAL to any file or address."""
-    file = rasterio.open(path)
-    if file.driver not in RASTERS:
-        file.close()
-        raise RasterioIOError(f"it is {file.driver}, not GeoTIFF or JPEG 2000")
-    return file
 
 
 def _bands(file: Any, indexes: list[int], frame: Frame, window: Tile) -> Raw:

@@ -61,6 +61,8 @@ class Selection:
     """First and last day, both included; None is open."""
     max_cloud: float | None = None
     """Share 0 to 1; an image that does not say how cloudy it is stays."""
+    bands: tuple[str, ...] | None = None
+    """Those that will be used; the others are not read unless clear sky is found by them."""
 
     def __post_init__(self) -> None:
         first, last = self.dates

@@ -68,6 +68,18 @@ class Scene:
     strict: bool = True
     """Whether a frame that cannot be read stops the work, or counts as not clear there."""
 
+    def __str__(self) -> str:
+        rows, cols = self.plan.grid.shape
+        km2 = rows * cols * (self.plan.grid.transform.a / 1000) ** 2
+        lines = [
+            f"{len(self.dates)} dates, {self.dates[0]} to {self.dates[-1]}, onto {rows} x {cols} "
+            f"pixels ({km2:.1f} km²) in {self.plan.grid.crs}"
+        ]
+        for frame, clear in zip(self.frames, self.clear, strict=True):
+            sky = "clear sky by the rule" if math.isnan(clear) else f"{clear:.0%} clear"
+            lines.append(f"  {frame.date}  {sky:22}  {Path(frame.source).name}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.history)])
+
     @property
     def dates(self) -> tuple[date, ...]:
         """The dates of the series, each once."""

@@ -22,7 +22,7 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
 
-from sitsr.scenes.files import open_raster
+from sitsr.scenes.environment import open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import COMMON_NAMES, L1C, band_name, find_date
 from sitsr.scenes.sources.collecting import (

@@ -21,7 +21,7 @@ from typing import Any
 
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
-from sitsr.scenes.files import open_raster
+from sitsr.scenes.environment import open_raster
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.names import L1C, L2A, band_name, baseline_in, find_date, offset_of_baseline
 from sitsr.scenes.sources.collecting import check_level, levels_by_name

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
 
-from sitsr.scenes.files import open_raster
+from sitsr.scenes.environment import open_raster
 from sitsr.series import InputError
 
 LARGEST = 2**24
