@@ -22,7 +22,12 @@ def test_every_command_has_its_place_in_the_manual() -> None:
 
 def test_every_option_that_a_page_shows_is_one() -> None:
     every = [*COMMANDS.values(), *COMMANDS["data"].commands.values()]
-    known = {name for each in every for param in each.params for name in param.opts}
+    known = {
+        name
+        for each in every
+        for param in each.params
+        for name in (*param.opts, *param.secondary_opts)
+    }
     known |= {"--help", "--version", "--install-completion"}
     shown = {
         option

@@ -47,7 +47,7 @@ class Plan:
 
     def __str__(self) -> str:
         rows, cols = self.grid.shape
-        title = f"{len(self.frames)} images onto {rows} x {cols} pixels in {_crs_name(self.grid)}"
+        title = f"{len(self.frames)} images onto {rows} x {cols} pixels in {crs_name(self.grid)}"
         lines = [f"  {f.date}  {Path(f.source).name}" for f in self.frames]
         return "\n".join([title, *lines, *(f"  {note}" for note in self.history)])
 
@@ -244,13 +244,13 @@ def _notes(frames: Sequence[Frame], grid: GeoBox) -> list[str]:
     pixel = grid.transform.a
     notes = []
     moved = [frame for frame in frames if not aligned(frame.grid, grid)]
-    for crs in sorted({_crs_name(frame.grid) for frame in moved}):
-        here = [Path(f.source).name for f in moved if _crs_name(f.grid) == crs]
+    for crs in sorted({crs_name(frame.grid) for frame in moved}):
+        here = [Path(f.source).name for f in moved if crs_name(f.grid) == crs]
         which = "all images" if len(here) == len(frames) else ", ".join(here)
         notes.append(
-            f"warped {which} once from {crs} to {_crs_name(grid)} at {pixel:g} m "
+            f"warped {which} once from {crs} to {crs_name(grid)} at {pixel:g} m "
             "(cubic; cloud and nodata left out)"
-            if crs != _crs_name(grid)
+            if crs != crs_name(grid)
             else f"shifted {which} once onto the pixels of the others (cubic; cloud and nodata "
             "left out)"
         )
@@ -263,6 +263,7 @@ def _notes(frames: Sequence[Frame], grid: GeoBox) -> list[str]:
     return notes
 
 
-def _crs_name(grid: GeoBox) -> str:
+def crs_name(grid: GeoBox) -> str:
+    """EPSG code of a grid's coordinate system, else all of it."""
     epsg = grid.crs.epsg if grid.crs else None
     return f"EPSG:{epsg}" if epsg else str(grid.crs)

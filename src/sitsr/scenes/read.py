@@ -25,7 +25,7 @@ from sitsr.clouds import clear_sky
 from sitsr.scenes.files import Files, cut, under
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.masking import Masking
-from sitsr.scenes.plan import Plan, aligned
+from sitsr.scenes.plan import Plan, aligned, crs_name
 from sitsr.scenes.units import Raw, Units, settle, where_saturated, where_seen
 from sitsr.scenes.warp import Scale, onto, pixels_per_pixel
 from sitsr.series import Booleans, Floats, InputError, Series
@@ -73,7 +73,7 @@ class Scene:
         km2 = rows * cols * (self.plan.grid.transform.a / 1000) ** 2
         lines = [
             f"{len(self.dates)} dates, {self.dates[0]} to {self.dates[-1]}, onto {rows} x {cols} "
-            f"pixels ({km2:.1f} km²) in {self.plan.grid.crs}"
+            f"pixels ({km2:.1f} km²) in {crs_name(self.plan.grid)}"
         ]
         for frame, clear in zip(self.frames, self.clear, strict=True):
             sky = "clear sky by the rule" if math.isnan(clear) else f"{clear:.0%} clear"
