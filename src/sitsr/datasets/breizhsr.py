@@ -43,7 +43,7 @@ from sitsr.datasets.places import within
 from sitsr.datasets.rasters import grid_of, opened
 from sitsr.scenes.plan import aligned, place, usable
 from sitsr.scenes.units import where_seen
-from sitsr.scenes.warp import onto
+from sitsr.scenes.warp import onto, scale_between
 from sitsr.series import Booleans, Floats, InputError, Series
 
 BREIZHSR_BANDS = ("B02", "B03", "B04")
@@ -246,7 +246,7 @@ def _laid(ground: GeoBox, dn: Raw, grid: GeoBox | None) -> tuple[Floats, Boolean
     seen = where_seen(dn, NODATA)
     image = np.where(seen, dn / np.float32(10_000), 0).astype(np.float32)
     if grid is not None and not aligned(grid, ground):
-        image, _, clear = onto(ground, image, seen, seen, grid)
+        image, _, clear = onto(ground, image, seen, seen, grid, scale_between(grid, ground))
         return image, clear
     left, top = (0, 0) if grid is None else (round(n) for n in place(grid, ground))
     both = np.concatenate([image, seen[None]])

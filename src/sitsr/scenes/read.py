@@ -25,9 +25,9 @@ from sitsr.clouds import clear_sky
 from sitsr.scenes.files import Files, cut, under
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.masking import Masking
-from sitsr.scenes.plan import Plan, aligned, crs_name
+from sitsr.scenes.plan import Plan, crs_name
 from sitsr.scenes.units import Raw, Units, settle, where_saturated, where_seen
-from sitsr.scenes.warp import Scale, onto, pixels_per_pixel
+from sitsr.scenes.warp import Scale, onto, scale_between
 from sitsr.series import Booleans, Floats, InputError, Series
 from sitsr.tiles import Tile
 
@@ -126,10 +126,7 @@ def survey(
         plan=plan,
         frames=tuple(frames),
         units=tuple(units),
-        scales=tuple(
-            None if aligned(frame.grid, plan.grid) else pixels_per_pixel(frame.grid, plan.grid)
-            for frame in frames
-        ),
+        scales=tuple(scale_between(frame.grid, plan.grid) for frame in frames),
         masking=masking,
         pixels=pixels,
         clear=tuple(_clear_share(reads) for reads in looked),

@@ -18,7 +18,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
-from sitsr.scenes.plan import place
+from sitsr.scenes.plan import aligned, place
 from sitsr.series import Booleans, Floats
 
 Layer = TypeVar("Layer", Floats, Booleans)
@@ -37,12 +37,11 @@ def onto(
     seen: Booleans,
     clear: Booleans,
     source: GeoBox,
-    scale: Scale | None = None,
+    scale: Scale | None,
 ) -> tuple[Floats, Booleans, Booleans]:
     """An image [C, h, w] with its masks [h, w] on another grid: image [C, H, W], seen, clear.
 
-    scale  grid's pixels per pixel of the source, along y and x, where both are parts of larger
-           grids; None where the pixels of the two coincide
+    scale  what ``scale_between`` says of the two, or of the larger grids that they are parts of
 
     A pixel is clear where (but for a hundredth) the whole kernel lay on clear pixels. Elsewhere
     the image holds what was seen, cloud included, and 0 where nothing was.
@@ -116,11 +115,14 @@ def _warped(
             return np.asarray(warped.read())
 
 
-def pixels_per_pixel(source: GeoBox, grid: GeoBox) -> Scale:
-    """Pixels of a grid along one of a source, along y and x, at the middle of the source.
+def scale_between(source: GeoBox, grid: GeoBox) -> Scale | None:
+    """Pixels of a grid along one of a source, along y and x, at the middle of the source; None
+    where the pixels of the two coincide, so that nothing is resampled.
 
     Within a twentieth of 1 it counts as 1, as it does for GDAL.
     """
+    if aligned(source, grid):
+        return None
     rows, cols = source.shape
     middle = source[rows // 2 : rows // 2 + 1, cols // 2 : cols // 2 + 1]
     west, south, east, north = transform_bounds(

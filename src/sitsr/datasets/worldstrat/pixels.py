@@ -24,7 +24,7 @@ from sitsr.datasets.worldstrat.ground import opened_raster, place_of, utm_grid
 from sitsr.datasets.worldstrat.splits import site_of
 from sitsr.datasets.worldstrat.tables import Bounds, read_own_days
 from sitsr.scenes.plan import PIXEL
-from sitsr.scenes.warp import nearest, onto
+from sitsr.scenes.warp import nearest, onto, scale_between
 from sitsr.series import Booleans, Floats, InputError, Series
 
 LEVELS = {"L2A": L2A_BANDS, "L1C": (*L2A_BANDS[:10], "B10", *L2A_BANDS[10:])}
@@ -151,7 +151,7 @@ def _reference(
     fine = grid.zoom_out(1 / wish.scale)
     # The cubic kernel is as wide as the wider of the pixels: from 1.5 m to 2.5 m it lets through
     # less of what would alias, and more of what would not, than the mean over the new pixel.
-    sharp, _, known = onto(fine, image, seen, seen, source)
+    sharp, _, known = onto(fine, image, seen, seen, source, scale_between(source, fine))
     if not known.any():
         raise InputError(f"{tile.reference.name} shows nothing of the tile; leave it out")
     ordered = tuple(sorted(bands))
@@ -279,7 +279,8 @@ def _frame(raw: _Raw, grid: GeoBox) -> tuple[Floats, Booleans, bool] | Fault:
     if is_constant(raw.image):
         return Fault("constant revisit", "all of whose pixels are equal")
     good = raw.seen if raw.clear is None else raw.seen & raw.clear
-    image, known, clear = onto(grid, raw.image, raw.seen, good, raw.grid)
+    scale = scale_between(raw.grid, grid)
+    image, known, clear = onto(grid, raw.image, raw.seen, good, raw.grid, scale)
     if not known.any():
         return Fault("empty revisit", "which shows nothing of the tile")
     return image, clear, raw.clear is not None
