@@ -155,3 +155,12 @@ def test_bad_input_gets_one_clear_line(
 
 def test_the_golden_file_says_how_it_was_made() -> None:
     assert (ROOT / GOLDEN["made by"]).exists()
+
+
+@pytest.mark.parametrize(("scale", "border"), [(2, 16), (3, 15), (4, 16), (5, 15)])
+def test_the_border_is_whole_pixels_of_the_low_resolution(scale: int, border: int) -> None:
+    chance = np.random.default_rng(scale)
+    lr = chance.uniform(0.1, 0.4, (3, 21, 24)).astype(np.float32)
+    hr = lr.repeat(scale, 1).repeat(scale, 2)
+    hr += chance.normal(0, 0.02, hr.shape).astype(np.float32)
+    assert opensr(lr, 1.02 * hr, hr) == opensr(lr, 1.02 * hr, hr, border=border)

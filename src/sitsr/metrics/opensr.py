@@ -23,7 +23,7 @@ from sitsr.metrics.checks import Doubles, Reals, check
 from sitsr.metrics.conventions.histograms import match_histogram
 from sitsr.series import Booleans, InputError
 
-BORDER = 16  # pixels of hr left out on every side
+BORDER = 16  # pixels of hr left out on every side, as many of them as are whole pixels of lr
 LARGEST = 5.0  # pixels: a longer shift is taken to be a mistake
 FINENESS = 50  # shifts are found to one part in so many of a pixel
 DULL = 75  # percent of pixels whose detail, lr to hr, is too weak to be judged by
@@ -62,7 +62,7 @@ def opensr(
     *,
     rgb: tuple[int, ...] = (0, 1, 2),
     harmonise: bool = True,
-    border: int = BORDER,
+    border: int | None = None,
 ) -> dict[str, float]:
     """All figures of opensr-test by name, as the package's ``Metrics().compute`` gives them.
 
@@ -157,9 +157,10 @@ def phase_shift(moving: Reals, still: Reals) -> tuple[float, float]:
     return whole[0] + float(steps[row]) / FINENESS, whole[1] + float(steps[col]) / FINENESS
 
 
-def _prepared(lr: Reals, sr: Reals, hr: Reals, clear: Booleans, border: int) -> Images:
+def _prepared(lr: Reals, sr: Reals, hr: Reals, clear: Booleans, border: int | None) -> Images:
     """The images without border and without holes, after a check."""
     scale = _scale(lr, sr, hr)
+    border = BORDER // scale * scale if border is None else border
     check(sr, hr, clear)
     if border < 0 or border % scale or min(lr.shape[1:]) - 2 * (border // scale) < 2:
         raise InputError(
