@@ -913,7 +913,7 @@ def test_what_does_not_exist_is_told(tmp_path) -> None:
 
 # ---- the real catalogue
 
-DATA = os.environ.get("SITSR_DATA")
+DATA = os.environ.get("SITSR_DATA") or None
 real = pytest.mark.skipif(DATA is None, reason="SITSR_DATA does not say where the data are")
 
 

@@ -526,7 +526,8 @@ def test_validation_losses_are_those_of_the_averaged_weights(
     last = [row for row in logged(tmp_path / "run") if row.get("val_loss")][-1]
     for name in ("robust", "spread"):
         expected = np.mean([float(part[name]) for part in parts])
-        assert float(last[f"val_{name}"]) == pytest.approx(expected, rel=1e-5)
+        # the weights were rounded to half precision when they were written
+        assert float(last[f"val_{name}"]) == pytest.approx(expected, rel=1e-4)
     assert float(last["val_loss"]) == pytest.approx(
         float(last["val_robust"]) + float(last["val_spread"]), rel=1e-5
     )

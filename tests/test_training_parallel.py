@@ -180,6 +180,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     weights, untrained = two.state_dict(), Model(one.card).state_dict()
     moved = 0.0
     for name, expected in one.state_dict().items():
-        torch.testing.assert_close(weights[name], expected, rtol=0, atol=1e-5, msg=name)
+        # one step of half precision, which they were rounded to
+        torch.testing.assert_close(weights[name], expected, rtol=2**-10, atol=1e-5, msg=name)
         moved = max(moved, float((expected - untrained[name]).abs().max()))
     assert moved > 1e-3  # far more than the tolerance
