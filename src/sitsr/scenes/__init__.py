@@ -122,25 +122,7 @@ def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
     For the others see ``open_series``.
     """
     wanted = wanted or Selection()
-    names = wanted.bands if bands is None else bands
-    pixels: Pixels = Files()
-    if isinstance(source, (str, PathLike)) and is_stac(str(source)):
-        search = Search(wanted.area.bbox if wanted.area else None, wanted.dates, wanted.max_cloud)
-        frames, notes = parse_stac(
-            str(source), search=search, bands=names or FINEST, skip_unreadable=skip_unreadable
-        )
-    elif isinstance(source, (str, PathLike)) and not is_cube(Path(source)):
-        path = Path(source)
-        frames, notes = recognise(path)(
-            path, names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
-        )
-    else:
-        # xarray takes a while to import
-        from sitsr.scenes.sources.cubes import CubePixels, open_cube, parse_cube
-
-        cube = open_cube(Path(source)) if isinstance(source, (str, PathLike)) else source
-        frames, notes = parse_cube(cube, assume_crs=assume_crs)
-        pixels = CubePixels(cube)
+    frames, notes, pixels = _parse(source, wanted, bands, skip_unreadable, assume_crs)
     if wanted.bands and all(_suffices(frame, wanted.bands) for frame in frames):
         frames = tuple(with_bands(frame, wanted.bands) for frame in frames)
     scene = survey(
@@ -157,6 +139,32 @@ def open_scene(  # noqa: PLR0913  (all but one are named by the caller)
     for note in scene.history:
         log.log(_gravity(note), note)
     return scene
+
+
+def _parse(
+    source: str | PathLike[str] | xr.Dataset | xr.DataArray,
+    wanted: Selection,
+    bands: Sequence[str] | None,
+    skip_unreadable: bool,
+    assume_crs: Any,
+) -> tuple[tuple[Frame, ...], tuple[str, ...], Pixels]:
+    """The frames of whatever a source is, what was assumed, and where their pixels are."""
+    if isinstance(source, (str, PathLike)) and is_stac(str(source)):
+        search = Search(wanted.area.bbox if wanted.area else None, wanted.dates, wanted.max_cloud)
+        needed = bands or wanted.bands or FINEST
+        return *parse_stac(
+            str(source), search=search, bands=needed, skip_unreadable=skip_unreadable
+        ), Files()
+    if isinstance(source, (str, PathLike)) and not is_cube(Path(source)):
+        path = Path(source)
+        return *recognise(path)(
+            path, names=bands, skip_unreadable=skip_unreadable, assume_crs=assume_crs
+        ), Files()
+    # xarray takes a while to import
+    from sitsr.scenes.sources.cubes import CubePixels, open_cube, parse_cube
+
+    cube = open_cube(Path(source)) if isinstance(source, (str, PathLike)) else source
+    return *parse_cube(cube, assume_crs=assume_crs), CubePixels(cube)
 
 
 def _suffices(frame: Frame, bands: Sequence[str]) -> bool:
