@@ -308,12 +308,12 @@ def test_a_perfect_mean_costs_least() -> None:
 def test_the_spread_is_asked_to_be_the_error(factor: float, sign: int) -> None:
     """The slope of the likelihood vanishes where |hr − mean| is the spread, and only there."""
     model, batch = make_model(), make_batch()
-    bias = model.spread_head.bias.requires_grad_(True)
+    model.spread_head.bias.requires_grad_(True)
     with torch.no_grad():
         estimate = model(batch.images, batch.clear, batch.days)
     missed = batch._replace(hr=estimate.mean + factor * estimate.spread)
     part = mean_losses(model, missed, ROBUST, torch.Generator())["spread"]
-    (slope,) = torch.autograd.grad(part, bias)
+    (slope,) = torch.autograd.grad(part, model.spread_head.bias)
     assert (slope.sign() == sign).all() if sign else slope.abs().max() < 1e-6
 
 

@@ -94,10 +94,8 @@ class Rotation(nn.Module):
 
     def forward(self, given: Given, noise: Noise, steps: int) -> Tensor:
         folded = fold(noise(0), self.scale, self.kind) * given.encoding.seen
-        residual = unfold(
-            draw(self.velocity(given.encoding, steps), folded, steps), self.scale, self.kind
-        )
-        return given.mean + given.spread * residual.clamp(-MOST_RESIDUAL, MOST_RESIDUAL)
+        residual = draw(self.velocity(given.encoding, steps), folded, steps)
+        return given.mean + given.spread * unfold(residual, self.scale, self.kind)
 
     def losses(
         self, given: Given, hr: Tensor, weight: Tensor, white: Noise, chance: torch.Generator

@@ -51,9 +51,6 @@ GENERATORS: dict[str, dict[str, Any]] = {
 STEADY = 0.05
 """Reflectance that heads give as 1, where they do not give multiples of the contrast."""
 
-MOST_CHANGE = 8.0
-"""Times the local contrast that the mean may differ from where it starts."""
-
 LEAST_SPREAD, MOST_SPREAD = 5e-4, 0.5
 """Limits of the predicted standard deviation, reflectance."""
 
@@ -177,10 +174,7 @@ class Model(nn.Module):
         unit = upsample(contrast, seen, card.scale) if card.relative else anchor.new_tensor(STEADY)
         base = on_the_ground(upsample(anchor, seen, card.scale), seen)
         start = project(base, anchor, seen, card.sigma) if card.deblurred else base
-        change = pixel_shuffle(self.mean_head(features), card.scale)
-        if card.relative:  # of a trunk without normalisation anything may come on strange input
-            change = MOST_CHANGE * torch.tanh(change / MOST_CHANGE)
-        mean = start + unit * change
+        mean = start + unit * pixel_shuffle(self.mean_head(features), card.scale)
         # A first estimate misses about a third of the contrast; the network says how many times
         # more or less, within a factor of twenty.
         factor = (3 * torch.tanh(self.spread_head(features) / 3)).exp()
@@ -263,6 +257,8 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         with safe_open(path, framework="pt") as file:
             told = json.loads((file.metadata() or {})["card"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "encoder" not in told:
+            told, weights = _of_the_first_format(told, weights)
         card = card_from(told)
         model = Model(card)
         model.load_state_dict(weights)
@@ -273,6 +269,22 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         ) from error
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False).to(place)
+
+
+def _of_the_first_format(
+    told: dict[str, Any], weights: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Card and weights written when there was one encoder and one generator."""
+    encoder = {name: told.pop(name) for name in ("frame_blocks", "trunk_blocks")}
+    generator = {name: told.pop(f"flow_{name}") for name in ("width", "blocks")}
+    names = {"flow.": "generator.flow.", "generator.": "generator.one_step."}
+
+    def renamed(name: str) -> str:
+        front = next((old for old in names if name.startswith(old)), None)
+        return names[front] + name.removeprefix(front) if front else name
+
+    told |= {"encoder_settings": encoder, "generator_settings": generator}
+    return told, {renamed(name): tensor for name, tensor in weights.items()}
 
 
 def card_from(values: dict[str, object]) -> Card:
