@@ -20,16 +20,18 @@ from rasterio.warp import transform_bounds
 from typer.testing import CliRunner
 
 import sitsr
-from conftest import make_model, make_series
-from sitsr import cli, scenes
+from conftest import make_model
+from sitsr import cli, inference, scenes
 from sitsr.cli import wishes
+from sitsr.inference import Means, Settings
 from sitsr.model import save_model
 from sitsr.scenes import Masking
 from sitsr.series import InputError
 
 DEMO = Path(str(files("sitsr") / "demo"))
-NOWHERE = SimpleNamespace(plan=SimpleNamespace(area=None))
-"""A scene that is never read."""
+SCENE = SimpleNamespace(dates=(date(2020, 2, 1), date(2020, 3, 15)))
+"""One that is never read."""
+OPEN_SCENE = scenes.open_scene
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
 
@@ -52,9 +54,8 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def series(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any source opens as a small series."""
-    monkeypatch.setattr(scenes, "open_scene", lambda source, **_: NOWHERE)
-    monkeypatch.setattr(scenes, "read_series", lambda scene: make_series())
+    """Any source opens as the bundled series."""
+    monkeypatch.setattr(scenes, "open_scene", lambda source, **_: OPEN_SCENE(DEMO))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -89,7 +90,7 @@ def test_help_loads_nothing_heavy() -> None:
         "from sitsr.cli import main\n"
         "try: main()\n"
         "finally:\n"
-        "    heavy = {'torch', 'rasterio', 'matplotlib', 'xarray', 'lightning'}\n"
+        "    heavy = {'torch', 'rasterio', 'matplotlib', 'xarray', 'lightning', 'distributed'}\n"
         "    print('HEAVY', sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -110,7 +111,7 @@ def test_a_series_becomes_a_folder(
     assert (out / "sr.tif").exists() and (out / "report.html").exists()
     assert (out / "samples").is_dir()
     shown = capsys.readouterr()
-    assert "acquired on this day" in shown.out and f"{out / 'sr.tif'}" in shown.out
+    assert "between acquisitions" in shown.out and f"{out / 'sr.tif'}" in shown.out
     again = call(
         monkeypatch, "--quiet", *words, "--weights", weights, "--device", "cpu", "--steps", 2
     )
@@ -122,38 +123,25 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     def opened(source: str, **options: Any) -> SimpleNamespace:
         told.update(options, source=source)
-        return NOWHERE
+        return SCENE
 
-    def resolved(series: str, target: date, **options: Any) -> None:
-        told.update(options, target=target)
+    def produced(job: Any, out: Path, means: Any, form: str, tell: Any) -> None:
+        told.update(job=job, out=out, means=means, form=form)
         raise InputError("far enough")
 
     monkeypatch.setattr(scenes, "open_scene", opened)
-    monkeypatch.setattr(scenes, "read_series", lambda scene: "series")
     monkeypatch.setattr(wishes, "bands_of", lambda weights: ("B04", "B08"))
-    monkeypatch.setattr(sitsr, "super_resolve", resolved)
+    monkeypatch.setattr(inference, "produce", produced)
     words = ["super-resolve", "in", "--date", "2020-02-29", "--out", tmp_path / "o"]
     more = ["--bands", "B02,B08", "--offset", "-1000", "--skip-unreadable", "--seed", 5]
     more += ["--assume-crs", "EPSG:32631", "--bbox", "2,42,2.5,42.5", "--dates", "2020-01-01/.."]
     more += ["--max-cloud", 30, "--cloud-classes", "3,9", "--dilate", 2, "--no-source-mask"]
-    rest = [
-        "--tile",
-        64,
-        "--psf",
-        0.4,
-        "--steps",
-        3,
-        "--samples",
-        7,
-        "--weights",
-        "w",
-        "--device",
-        "cpu",
-    ]
-    assert call(monkeypatch, *words, *more, *rest) == 1
-    told.pop("progress")
+    more += ["--every", "20d", "--strict", "--format", "zarr", "--block", 100, "--workers", 3]
+    more += ["--tile", 64, "--psf", 0.4, "--steps", 3, "--samples", 7, "--weights", "w"]
+    more += ["--scheduler", "tcp://there:8786", "--device", "cpu"]
+    assert call(monkeypatch, *words, *more) == 1
     assert told.pop("masking") == Masking(cloud_classes=(3, 9), dilate=2, trusted=False)
-    wanted = told.pop("wanted")
+    wanted, job = told.pop("wanted"), told.pop("job")
     assert (wanted.area.bbox, wanted.max_cloud, wanted.bands) == (
         (2.0, 42.0, 2.5, 42.5),
         0.3,
@@ -166,15 +154,15 @@ def test_options_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "offset": -1000,
         "skip_unreadable": True,
         "assume_crs": "EPSG:32631",
-        "target": date(2020, 2, 29),
-        "seed": 5,
-        "tile": 64,
-        "psf": 0.4,
-        "steps": 3,
-        "samples": 7,
-        "weights": Path("w"),
-        "device": "cpu",
+        "strict": True,
+        "out": tmp_path / "o",
+        "means": Means(3, "tcp://there:8786"),
+        "form": "zarr",
     }
+    assert job.settings == Settings(samples=7, steps=3, seed=5, tile=64, psf=(0.4,))
+    assert (job.weights, job.device, job.block) == (Path("w").resolve(), "cpu", 100)
+    days = [date(2020, 2, 1), date(2020, 2, 21), date(2020, 2, 29), date(2020, 3, 12)]
+    assert list(job.targets) == days
 
 
 OK = ["super-resolve", "x", "--date", "2021-07-18", "--out", "{out}"]
@@ -249,6 +237,12 @@ BOX = "2.9,42.3,3.0,42.4"
         (["--cloud-classes", "cloud"], "cloud-classes is cloud, but should be a whole number"),
         (["--dilate", -1], "dilate is -1; give 0 to 100 pixels"),
         (["--bbox", "10,10,11,11"], "share no ground"),
+        (["--every", "ten"], "every is ten; write it as 10d"),
+        (["--every", "0d"], "every is 0d; write it as 10d"),
+        (["--format", "jpeg"], "format is jpeg; give cog or zarr"),
+        (["--workers", 0], "workers must be 1 or more, got 0"),
+        (["--block", 0], "block must be 1 or more, got 0"),
+        (["--scheduler", "nowhere"], "scheduler is nowhere; give its address"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused_in_one_line(
@@ -273,6 +267,18 @@ def test_a_dry_run_prints_what_would_be_read_and_writes_nothing(
     days = [line.split()[0] for line in shown.splitlines()[1:] if line.startswith("  2")]
     assert len(days) > 1 and all("2020-05-01" <= day <= "2020-12-31" for day in days)
     assert "passed over" in shown and not any(tmp_path.iterdir())
+    assert "1 blocks, 0.02 million pixels" in shown and "of memory" in shown
+
+
+def test_without_a_target_date_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "super-resolve", DEMO, "--out", tmp_path / "o") == 1
+    assert "no target date; give --date 2021-07-18" in capsys.readouterr().err
+    words = ["super-resolve", DEMO, "--out", tmp_path / "o", "--every", "1d"]
+    monkeypatch.setattr(wishes, "MOST_TARGETS", 10)
+    assert call(monkeypatch, *words) == 1
+    assert "target dates; give at most 10 a run" in capsys.readouterr().err
 
 
 def test_a_polygon_bounds_what_is_made(

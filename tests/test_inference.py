@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,10 +14,10 @@ from torch.nn.functional import pad
 
 import sitsr
 from conftest import BANDS, SIGMA, TARGET, cloudy, landscape, make_model, make_series
-from sitsr.inference import FAR_DAYS, Settings, ground_origin, how_served, super_resolve
+from sitsr.inference import Settings, ground_origin, how_served, is_far, looks, super_resolve
 from sitsr.model import Estimate, Model, bundled_weights
 from sitsr.radiometry import degrade
-from sitsr.series import NEVER, Floats, InputError, Series, SuperResolved
+from sitsr.series import FAR_DAYS, NEVER, SUPPORT, Floats, InputError, Series, SuperResolved
 
 B, T, C, H, W = 4, 3, len(BANDS), 9, 14
 QUICK = Settings(samples=2, steps=1, seed=3)
@@ -194,7 +193,7 @@ def test_count_and_nearest_date_are_those_of_each_pixel(model: Model) -> None:
 @pytest.mark.parametrize(
     ("days", "said", "warns"),
     [
-        ((-9, 0, 12), "acquired on this day, 100% of the area clear", False),
+        ((-9, 0, 12), "acquired on this day; other dates fill and sharpen it", False),
         ((-9, 4, 12), "between acquisitions: the nearest acquisition is 4 days after", False),
         ((-90, -7), "after the last acquisition: the nearest acquisition is 7 days before", False),
         ((31, 70), "before the first acquisition: the nearest acquisition is 31 days after", False),
@@ -203,13 +202,33 @@ def test_count_and_nearest_date_are_those_of_each_pixel(model: Model) -> None:
         ((-400, 300), "nearest acquisition is 300 days after", True),
     ],
 )
-def test_it_is_said_how_a_date_was_served(
-    days: tuple[int, ...], said: str, warns: bool, caplog: pytest.LogCaptureFixture
+def test_it_is_said_how_a_date_was_served(days: tuple[int, ...], said: str, warns: bool) -> None:
+    dates = [TARGET + timedelta(days=day) for day in days]
+    assert said in how_served(dates, TARGET)
+    assert is_far(dates, TARGET) == warns
+
+
+@pytest.mark.parametrize(
+    ("days", "seen", "support"),
+    [
+        ((-5, 0, 9), (False, False, False), "never seen"),
+        ((-5, 0, 9), (True, True, False), "seen on the day"),
+        ((-5, 0, 9), (True, False, True), "between clear looks"),
+        ((-5, 0, 9), (False, False, True), "before the first or after the last clear look"),
+        ((-5, 0, 9), (True, False, False), "before the first or after the last clear look"),
+        ((-200, 61), (True, True), "more than 60 days from any clear look"),
+        ((-200, 60), (True, True), "between clear looks"),
+        ((-200, -61), (True, True), "more than 60 days from any clear look"),
+    ],
+)
+def test_every_pixel_has_its_class_of_support(
+    days: tuple[int, ...], seen: tuple[bool, ...], support: str
 ) -> None:
-    series = make_series(days=days, clear=np.ones((len(days), H, W), bool))
-    with caplog.at_level(logging.WARNING, "sitsr.inference"):
-        assert said in how_served(series, TARGET)
-    assert ("take it as a guess" in caplog.text) == warns
+    clear = np.zeros((len(days), 3, 5), bool)
+    clear[:, 1, 2] = seen
+    _, _, classes = looks(clear, np.array(days, np.float32))
+    assert SUPPORT[classes[1, 2]] == support
+    assert (np.delete(classes.ravel(), 7) == 0).all()
 
 
 @pytest.mark.parametrize("away", [-3000, -100, 5, 100, 3000])

@@ -69,7 +69,7 @@ def test_a_failing_report_leaves_nothing(
     def fail(*anything: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("sitsr.report.write_report", fail)
+    monkeypatch.setattr("sitsr.report.write_pages", fail)
     with pytest.raises(MemoryError):
         result.save(tmp_path / "result")
     assert not list(tmp_path.iterdir())
@@ -154,7 +154,12 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         seen.update(path=path, device=device)
         return "the model"
 
-    inference = SimpleNamespace(Settings=FakeSettings, super_resolve=work)
+    inference = SimpleNamespace(
+        Settings=FakeSettings,
+        super_resolve=work,
+        is_far=lambda dates, target: False,
+        how_served=lambda dates, target: "well",
+    )
     model = SimpleNamespace(
         open_model=open_model,
         bundled_weights=lambda: seen["weights"],

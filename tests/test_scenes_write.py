@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.warp import transform_bounds
 from rio_cogeo.cogeo import cog_validate
 
-from sitsr.scenes.write import check_free, geotiff, pictures, write_product
-from sitsr.scenes.write.geotiff import digital
-from sitsr.scenes.write.pictures import clearest_near, natural_colour
-from sitsr.series import NEVER, InputError, Series, SuperResolved
+from sitsr.scenes.write import about, aside, assemble, check_free, pictures, write_block
+from sitsr.scenes.write.pictures import clearest_near, natural_colour, write_preview
+from sitsr.scenes.write.rasters import SUPPORT_COLOURS, colours, digital, layout
+from sitsr.series import NEVER, SUPPORT, InputError, Series, SuperResolved
+from sitsr.tiles import Tile
 
 # odc-geo multiplies transforms in a way that affine 3 will give up some day
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
@@ -77,6 +79,7 @@ def make_estimate(series: Series, samples: int = SAMPLES, **fields: Any) -> Supe
         "samples": mean + chance.normal(0, 0.02, (samples, *image)).astype(np.float32),
         "clear_count": series.clear.sum(axis=0).astype(np.int16),
         "nearest_days": nearest,
+        "support": np.where(never, 0, chance.integers(1, 5, never.shape)).astype(np.uint8),
         "target": TARGET,
         "bands": series.bands,
         "grid": grid,
@@ -93,6 +96,23 @@ def make_estimate(series: Series, samples: int = SAMPLES, **fields: Any) -> Supe
         },
     }
     return SuperResolved(**{**given, **fields})
+
+
+def write_product(
+    estimate: SuperResolved, series: Series, folder: Path, progress: Any = None
+) -> Path:
+    """As one block and without its report, which takes a while."""
+    told = about(estimate, series)
+    with aside(folder) as product:
+        write_block(
+            estimate,
+            product / ".block",
+            show=lambda block: write_preview(block / "preview.png", estimate, series),
+        )
+        blocks = [(Tile(0, 0, *series.clear.shape[1:]), product / ".block")]
+        assemble(told, blocks, product, folder, progress)
+        rmtree(product / ".block")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +144,18 @@ def test_the_folder_holds_the_product_and_nothing_else(folder: Path) -> None:
         "uncertainty.tif",
         "clear_count.tif",
         "nearest_days.tif",
+        "support.tif",
         "samples/sample_01.tif",
         "samples/sample_02.tif",
+        "sr.qml",
+        "uncertainty.qml",
+        "clear_count.qml",
+        "nearest_days.qml",
+        "support.qml",
+        "samples/sample_01.qml",
+        "samples/sample_02.qml",
         "preview.png",
+        "thumbnail.png",
         "item.json",
     }
     assert [path.name for path in folder.parent.iterdir()] == ["result"]
@@ -153,6 +182,10 @@ def test_counts_come_back_as_they_are(folder: Path, estimate: SuperResolved) -> 
     with rasterio.open(folder / "nearest_days.tif") as file:
         np.testing.assert_array_equal(file.read(1), estimate.nearest_days)
         assert file.nodata == NEVER
+    with rasterio.open(folder / "support.tif") as file:
+        np.testing.assert_array_equal(file.read(1), estimate.support)
+        table = file.colormap(1)
+    assert [table[number][:3] for number in range(len(SUPPORT))] == list(SUPPORT_COLOURS)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +306,7 @@ def test_the_item_names_what_it_was_derived_from(item: dict[str, Any], series: S
         "super-resolved 3 times from 5 Sentinel-2 images"
         in (item["properties"]["processing:lineage"])
     )
-    assert len(item["stac_extensions"]) == 3
+    assert len(item["stac_extensions"]) == 4
 
 
 def test_an_input_that_is_a_file_is_found_from_the_item(tmp_path: Path) -> None:
@@ -303,7 +336,7 @@ def test_where_nothing_is_known_there_are_no_statistics(tmp_path: Path, series: 
 def test_progress_counts_the_files(tmp_path: Path, estimate: SuperResolved, series: Series) -> None:
     told: list[tuple[int, int]] = []
     write_product(estimate, series, tmp_path / "result", lambda *step: told.append(step))
-    assert told == [(done, 8) for done in range(9)]
+    assert told == [(done, 7) for done in range(8)]
 
 
 # ---- the folder
@@ -480,6 +513,7 @@ def test_a_large_preview_is_shrunk(tmp_path: Path, estimate: SuperResolved, seri
         assert file.size == (20 + 8 + 20, round(20 * H / W))
 
 
-def test_a_lone_band_is_gray() -> None:
-    assert list(geotiff.colours(("clear_count",))) == [ColorInterp.gray]
-    assert list(geotiff.colours(("B99", "B04"))) == [ColorInterp.undefined, ColorInterp.red]
+def test_a_lone_band_is_gray_and_classes_have_a_palette() -> None:
+    of = {raster.href: list(colours(raster)) for raster in layout(("B99", "B04"), 0)}
+    assert of["sr.tif"] == ["undefined", "red"]
+    assert of["clear_count.tif"] == ["gray"] and of["support.tif"] == ["palette"]

@@ -8,18 +8,29 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sitsr.product import Result, super_resolve
-    from sitsr.scenes import open_series
+    from sitsr.product import Result, produce, super_resolve
+    from sitsr.scenes import open_scene, open_series
     from sitsr.series import InputError, Series, SuperResolved
 
-__all__ = ["InputError", "Result", "Series", "SuperResolved", "open_series", "super_resolve"]
+__all__ = [
+    "InputError",
+    "Result",
+    "Series",
+    "SuperResolved",
+    "open_scene",
+    "open_series",
+    "produce",
+    "super_resolve",
+]
 
 _HOMES = {
     "InputError": "series",
     "Series": "series",
     "SuperResolved": "series",
     "Result": "product",
+    "open_scene": "scenes",
     "open_series": "scenes",
+    "produce": "product",
     "super_resolve": "product",
 }
 

@@ -1,31 +1,39 @@
-"""What users hold: super-resolve a series, keep the result.
+"""What users hold: super-resolve a series and keep the result, or a scene of any size.
 
 series = sitsr.open_series("SERIES")
 result = sitsr.super_resolve(series, date="2021-07-18", samples=8)
 result.save("result/")
+
+scene = sitsr.open_scene("SERIES")
+sitsr.produce(scene, "result/", ["2021-07-18", "2021-08-01"], workers=4)
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sitsr.series import NEVER, InputError, Series, SuperResolved
+from sitsr.tiles import Tile
 
 if TYPE_CHECKING:
     import xarray as xr
-    from odc.geo.geobox import GeoBox
 
-    from sitsr.scenes import Area
+    from sitsr.inference import Form, Job, Settings, Stage
+    from sitsr.scenes import Scene
 
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (parts done, parts in all)."""
@@ -44,31 +52,18 @@ class Result:
         The folder appears whole or not at all. A former result there is replaced; a folder that
         holds anything else is refused. What is in it: ``sitsr.scenes.write``.
         """
-        from sitsr.report import write_report
-        from sitsr.scenes.write import aside, write_files
+        from sitsr.report import write_pages
+        from sitsr.scenes.write import about, aside, assemble, write_block
 
-        with aside(Path(folder)) as temporary:
-            # The report first: the STAC item lists what lies beside it.
-            write_report(self.estimate, self.series, temporary / "report.html")
-            write_files(self.estimate, self.series, temporary, progress)
-        return Path(folder)
-
-    def within(self, area: Area | None) -> Result:
-        """The same with nothing outside an area's polygons; None, or a box, is all of it."""
-        if area is None or not area.masked:
-            return self
-        made = self.estimate
-        fine, coarse = ~area.inside(made.grid), ~area.inside(self.series.grid)
-        nothing = np.float32(np.nan)
-        kept = replace(
-            made,
-            mean=np.where(fine, nothing, made.mean),
-            spread=np.where(fine, nothing, made.spread),
-            samples=np.where(fine, nothing, made.samples),
-            clear_count=np.where(coarse, np.int16(0), made.clear_count),
-            nearest_days=np.where(coarse, np.int16(NEVER), made.nearest_days),
-        )
-        return replace(self, estimate=kept)
+        place, told = Path(folder), about(self.estimate, self.series)
+        with aside(place) as product:
+            block = product / ".block"  # the one block of a scene that is in memory
+            show = partial(write_pages, self.estimate, self.series, None)
+            write_block(self.estimate, block, show=show)
+            all_of_it = Tile(0, 0, *self.series.clear.shape[1:])
+            assemble(told, [(all_of_it, block)], product, place, progress)
+            rmtree(block)
+        return place
 
     def to_xarray(self) -> xr.Dataset:
         """The estimate as a Dataset on one grid, that of the fine pixels.
@@ -78,28 +73,31 @@ class Result:
         samples       (sample, band, y, x)  reflectance, where samples were asked for
         clear_count   (y, x)                number of dates on which the ground was seen
         nearest_days  (y, x)                days from the target to the nearest of them; NaN if none
+        support       (y, x)                class of support: number in sitsr.series.SUPPORT
 
-        The last two are known for the input's pixels and repeated for the fine ones within, so
+        The last three are known for the input's pixels and repeated for the fine ones within, so
         that they can be used with `where` at once. `spatial_ref` holds the CRS, `time` the target
         date, the attribute `provenance` how all was made, as JSON.
         """
         import xarray as xr
+
+        from sitsr.scenes.write.cube import MEANINGS, place
 
         made = self.estimate
         days = made.nearest_days.astype(np.float32)
         days[made.nearest_days == NEVER] = np.nan
         image = ("band", "y", "x")
         variables: dict[str, Any] = {
-            "sr": (image, made.mean, {"long_name": "reflectance", "units": "1"}),
-            "spread": (image, made.spread, {"long_name": "expected error", "units": "1"}),
-            "clear_count": (image[1:], self._fine(made.clear_count), {"units": "1"}),
-            "nearest_days": (image[1:], self._fine(days), {"units": "days"}),
+            "sr": (image, made.mean),
+            "spread": (image, made.spread),
+            "clear_count": (image[1:], self._fine(made.clear_count)),
+            "nearest_days": (image[1:], self._fine(days)),
+            "support": (image[1:], self._fine(made.support)),
         }
         if len(made.samples):
-            about = {"long_name": "sample of reflectance", "units": "1"}
-            variables["samples"] = (("sample", *image), made.samples, about)
-        for _, _, about in variables.values():
-            about["grid_mapping"] = "spatial_ref"
+            variables["samples"] = (("sample", *image), made.samples)
+        for name, (dims, values) in variables.items():
+            variables[name] = dims, values, MEANINGS[name] | {"grid_mapping": "spatial_ref"}
         return xr.Dataset(
             variables,
             coords={
@@ -115,9 +113,9 @@ class Result:
         return coarse.repeat(scale, axis=0).repeat(scale, axis=1)
 
     def _provenance(self) -> str:
-        from sitsr.scenes.write.provenance import provenance
+        from sitsr.scenes.write.about import provenance
 
-        return json.dumps(provenance(self.estimate))
+        return json.dumps(provenance(self.estimate.provenance))
 
 
 def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
@@ -155,8 +153,107 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
 
     if not isinstance(series, Series):
         series = scenes.open_series(series)
-    usual = inference.Settings()
-    settings = replace(
+    settings = settings_of(samples, steps, seed, tile, psf)
+    path = Path(weights) if weights is not None else bundled_weights()
+    model = open_model(path, device)
+    warn_if_far(series.dates, target)
+    estimate = inference.super_resolve(series, target, model, settings, progress)
+    told = {"weights": path.name, "weights_sha256": fingerprint(path)}
+    return Result(series, replace(estimate, provenance={**estimate.provenance, **told}))
+
+
+def produce(  # noqa: PLR0913  (all but three are named by the caller)
+    scene: Scene,
+    folder: str | PathLike[str],
+    dates: Date | str | Sequence[Date | str],
+    *,
+    samples: int = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    tile: int | None = None,
+    psf: float | Sequence[float] | None = None,
+    device: str = "auto",
+    weights: str | PathLike[str] | None = None,
+    block: int | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    format: Form = "cog",
+    progress: Stage | None = None,
+) -> Path:
+    """The same for a scene of any size and one or many dates, straight to files, block by block.
+
+    scene      what ``sitsr.open_scene`` gives
+    folder     for the product (``sitsr.scenes.write``); a former one is replaced when this one is
+               whole. An interrupted run leaves FOLDER.unfinished; the same call goes on with it
+    dates      one or several; several give a folder for each
+    block      side of the parts that are read, made and written at once, input pixels: changes
+               memory and time, never the result
+    workers    processes that make blocks, by Dask
+    scheduler  address of a Dask scheduler, "tcp://…", in place of processes of this machine's own
+    format     "cog", or "zarr" for one cube
+    progress   called with (what is done, parts done, parts in all)
+
+    For the others see ``super_resolve``.
+    """
+    from sitsr import inference
+
+    job = make_job(
+        scene,
+        dates,
+        settings=settings_of(samples, steps, seed, tile, psf),
+        weights=weights,
+        device=device,
+        block=block,
+    )
+    return inference.produce(
+        job, Path(folder), inference.Means(workers, scheduler), format, progress
+    )
+
+
+def make_job(
+    scene: Scene,
+    dates: Date | str | Sequence[Date | str],
+    *,
+    settings: Settings,
+    weights: str | PathLike[str] | None = None,
+    device: str = "auto",
+    block: int | None = None,
+) -> Job:
+    """What there is to do for a scene; warns of target dates far from every acquisition."""
+    from sitsr.inference import BLOCK, Job
+    from sitsr.model import bundled_weights
+    from sitsr.report import write_pages
+
+    chosen = [dates] if isinstance(dates, Date | str) else dates
+    targets = tuple(sorted({day(each) for each in chosen}))
+    for target in targets:
+        warn_if_far(scene.dates, target)
+    path = Path(weights) if weights is not None else bundled_weights()
+    side = BLOCK if block is None else block
+    return Job(scene, targets, settings, path.resolve(), device, side, write_pages)
+
+
+def warn_if_far(dates: Sequence[Date], target: Date) -> None:
+    """Say so if a target date is so far from every acquisition that the estimate is a guess."""
+    from sitsr.inference import how_served, is_far
+
+    if is_far(dates, target):
+        served = how_served(dates, target)
+        log.warning("%s is far from what was observed: %s; take it as a guess", target, served)
+
+
+def settings_of(
+    samples: int,
+    steps: int | None,
+    seed: int,
+    tile: int | None,
+    psf: float | Sequence[float] | None,
+) -> Settings:
+    """Settings of what a caller said; None is what is usual."""
+    from sitsr.inference import Settings
+
+    usual = Settings()
+    return replace(
         usual,
         samples=samples,
         seed=seed,
@@ -164,32 +261,6 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
         tile=usual.tile if tile is None else tile,
         psf=(psf,) if isinstance(psf, int | float) else None if psf is None else tuple(psf),
     )
-    path = Path(weights) if weights is not None else bundled_weights()
-    model = open_model(path, device)
-    estimate = inference.super_resolve(series, target, model, settings, progress)
-    told = {"weights": path.name, "weights_sha256": fingerprint(path)}
-    return Result(series, replace(estimate, provenance={**estimate.provenance, **told}))
-
-
-def place(grid: GeoBox) -> dict[str, Any]:
-    """Coordinates: the centres of rows and columns, and the CRS as CF, GDAL and rioxarray read it.
-
-    odc.geo.xr makes the like, but needs dask.
-    """
-    assert grid.crs is not None  # a series never lacks one
-    a, _, c, _, e, f = grid.transform[:6]
-    rows, cols = grid.shape
-    about = {
-        **grid.crs.proj.to_cf(),
-        "spatial_ref": grid.crs.to_wkt(),
-        "GeoTransform": " ".join(f"{number!r}" for number in (c, a, 0.0, f, 0.0, e)),
-    }
-    axis = {"units": "m", "crs": str(grid.crs)}
-    return {
-        "y": ("y", f + e * (np.arange(rows) + 0.5), axis | {"axis": "Y"}),
-        "x": ("x", c + a * (np.arange(cols) + 0.5), axis | {"axis": "X"}),
-        "spatial_ref": ((), grid.crs.epsg or 0, about),
-    }
 
 
 def day(date: Date | str) -> Date:

@@ -123,6 +123,8 @@ class SuperResolved:
     """[H, W] number of dates on which the ground was seen."""
     nearest_days: Integers
     """[H, W] signed days (acquisition minus target) of the nearest clear date; -32768 if none."""
+    support: npt.NDArray[np.uint8]
+    """[H, W] how the target date is supported by what was seen: number of a class of SUPPORT."""
     target: date
     """The date the estimate is made for."""
     bands: tuple[str, ...]
@@ -141,10 +143,23 @@ class SuperResolved:
         _expect("samples", self.samples, (len(self.samples), *image), np.float32)
         _expect("clear_count", self.clear_count, coarse, np.int16)
         _expect("nearest_days", self.nearest_days, coarse, np.int16)
+        _expect("support", self.support, coarse, np.uint8)
 
 
 NEVER = -32768
 """What nearest_days holds where no date is clear."""
+
+FAR_DAYS = 60
+"""A target date further than this from every clear look is a guess."""
+
+SUPPORT = (
+    "never seen",
+    "seen on the day",
+    "between clear looks",
+    "before the first or after the last clear look",
+    f"more than {FAR_DAYS} days from any clear look",
+)
+"""Classes of support by their number."""
 
 
 def _expect(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], kind: type) -> None:

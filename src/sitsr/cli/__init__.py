@@ -14,7 +14,7 @@ import typer
 from sitsr import __version__
 from sitsr.cli import wishes
 from sitsr.cli.data import data as data_commands
-from sitsr.cli.progress import progress
+from sitsr.cli.progress import progress, stages
 
 app = typer.Typer(
     name="sitsr",
@@ -62,7 +62,7 @@ def common(
     )
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("sitsr").setLevel(level)
-    for talkative in ("rasterio", "matplotlib", "lightning.pytorch", "fsspec"):
+    for talkative in ("rasterio", "matplotlib", "lightning.pytorch", "fsspec", "distributed"):
         logging.getLogger(talkative).setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
 
 
@@ -76,8 +76,21 @@ def super_resolve(
             "or API: docs/sources.md."
         ),
     ],
-    on: Annotated[str, typer.Option("--date", help="Target date, YYYY-MM-DD.")],
-    out: Annotated[Path, typer.Option(help="Folder for the result; made, or replaced whole.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the result; made, or replaced whole. An interrupted run leaves "
+            "OUT.unfinished, and the same command goes on with it."
+        ),
+    ],
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--date", help="Target date, YYYY-MM-DD. Repeat for more."),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Target dates from the first image to the last, such as every 10d."),
+    ] = None,
     bbox: Annotated[str | None, typer.Option(help="West,south,east,north in degrees.")] = None,
     aoi: Annotated[Path | None, typer.Option(help="Area of interest: polygons, GeoJSON.")] = None,
     dates: Annotated[
@@ -128,13 +141,32 @@ def super_resolve(
     skip_unreadable: Annotated[
         bool, typer.Option(help="Go on without files that cannot be read.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Stop where part of an image cannot be read, instead of taking it as not clear.",
+        ),
+    ] = False,
+    form: Annotated[
+        str, typer.Option("--format", help="cog: GeoTIFFs; zarr: one cube of all dates.")
+    ] = "cog",
+    block: Annotated[
+        int | None,
+        typer.Option(help="Side of what is read and written at once, 10 m pixels [512]."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that make blocks, by Dask.")] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler, tcp://HOST:8786, instead: docs/scale.md."),
+    ] = None,
 ) -> None:
     """Turn a series of images into one at 2.5 m on a chosen date, with its uncertainty."""
-    import sitsr
-    from sitsr.scenes import open_scene, read_series
+    from sitsr import inference, product
+    from sitsr.scenes import open_scene
     from sitsr.scenes.write import check_free
 
-    target = wishes.day(on)
+    asked = [wishes.day(text) for text in on or ()]
     check_free(out)  # before the long work, not after it
     with progress("Looking") as step:
         scene = open_scene(
@@ -145,32 +177,25 @@ def super_resolve(
             offset=offset if offset == "auto" else wishes.whole("offset", offset),
             skip_unreadable=skip_unreadable,
             assume_crs=assume_crs,
+            strict=strict,
         )
         step(1, 1)
+    job = product.make_job(
+        scene,
+        wishes.targets(asked, every, scene.dates),
+        settings=product.settings_of(samples, steps, seed, tile, psf),
+        weights=weights,
+        device=device,
+        block=block,
+    )
     if dry_run:
-        typer.echo(str(scene))
+        typer.echo(f"{scene}\n{inference.forecast(job)}")
         return
-    with progress("Reading") as step:
-        opened = read_series(scene)
-        step(1, 1)
-    with progress("Super-resolving") as step:
-        result = sitsr.super_resolve(
-            opened,
-            target,
-            samples=samples,
-            steps=steps,
-            seed=seed,
-            tile=tile,
-            psf=psf,
-            device=device,
-            weights=weights,
-            progress=step,
-        )
-    with progress("Writing") as step:
-        folder = result.within(scene.plan.area).save(out, progress=step)
+    with stages() as tell:
+        means = inference.Means(workers, scheduler)
+        inference.produce(job, out, means, wishes.form(form), tell)
     if logging.getLogger("sitsr").level < logging.ERROR:
-        served = result.estimate.provenance["served"]
-        typer.echo(f"{target}: {served}.\n{folder / 'sr.tif'}\n{folder / 'report.html'}")
+        typer.echo(wishes.told(job, out))
 
 
 @app.command()

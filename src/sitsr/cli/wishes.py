@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sitsr.inference import Form, Job
     from sitsr.scenes import Masking, Selection
+
+MOST_TARGETS = 1000
+"""Target dates of one run; ``--every 1d`` over three years is about as many."""
 
 
 def day(text: str) -> date:
@@ -65,6 +70,51 @@ def masking(cloud_classes: str | None, dilate: int, source_mask: bool) -> Maskin
     if cloud_classes is not None:
         chosen = tuple(whole("cloud-classes", part) for part in cloud_classes.split(",") if part)
     return Masking(cloud_classes=chosen, dilate=dilate, trusted=source_mask)
+
+
+def targets(asked: Sequence[date], every: str | None, acquired: Sequence[date]) -> list[date]:
+    """Of --date and --every ("10d"): from the first acquisition to the last."""
+    from sitsr.series import InputError
+
+    chosen = set(asked)
+    if every is not None:
+        step = every.removesuffix("d")
+        if not step.isdecimal() or int(step) < 1:
+            raise InputError(f"every is {every}; write it as 10d")
+        count = (acquired[-1] - acquired[0]).days // int(step) + 1
+        chosen |= {acquired[0] + timedelta(days=int(step) * number) for number in range(count)}
+    if not chosen:
+        raise InputError("no target date; give --date 2021-07-18 (again for more), or --every 10d")
+    if len(chosen) > MOST_TARGETS:
+        raise InputError(f"{len(chosen)} target dates; give at most {MOST_TARGETS} a run")
+    return sorted(chosen)
+
+
+def form(text: str) -> Form:
+    """ "cog" or "zarr"."""
+    from sitsr.series import InputError
+
+    if text == "cog":
+        return "cog"
+    if text == "zarr":
+        return "zarr"
+    raise InputError(f"format is {text}; give cog or zarr")
+
+
+def told(job: Job, out: Path) -> str:
+    """What was made, and where it is."""
+    from sitsr.inference import how_served
+
+    if len(job.targets) > 1:
+        return f"{len(job.targets)} dates\n{out / 'collection.json'}"
+    target = job.targets[0]
+    served = how_served(job.scene.dates, target)
+    return "\n".join([f"{target}: {served}.", *(f"{path}" for path in files(out))])
+
+
+def files(out: Path) -> list[Path]:
+    """What of a product to look at first."""
+    return [out / name for name in ("sr.tif", "cube.zarr", "report.html") if (out / name).exists()]
 
 
 def _between(text: str | None) -> tuple[date | None, date | None]:

@@ -6,32 +6,37 @@ answer does not depend on how the scene was cut; noise belongs to the ground for
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from math import floor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sitsr import __version__
 from sitsr.encoders import enlarged
 from sitsr.model import Model
-from sitsr.series import NEVER, Floats, InputError, Integers, Series, SuperResolved, phase_of_year
+from sitsr.series import (
+    FAR_DAYS,
+    NEVER,
+    Booleans,
+    Floats,
+    InputError,
+    Integers,
+    Series,
+    SuperResolved,
+    phase_of_year,
+)
 from sitsr.tiles import Tile, noise_under, plan
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """(tiles done, tiles in all)"""
-
-FAR_DAYS = 60
-"""A target date further than this from every acquisition is extrapolated with a warning."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,11 @@ def super_resolve(
     core  what of the series is wanted; all of it if not said. What lies around is looked at
     """
     settings = (settings or Settings()).suited(model)
-    began = time.monotonic()
     if settings.psf is not None:
         model = model.seeing(settings.psf)
     series = series.select(model.card.bands)
     rows, cols = series.clear.shape[1:]
     core = core or Tile(0, 0, rows, cols)
-    served = how_served(series, target)
     scale, shape = model.card.scale, (core.bottom - core.top, core.right - core.left)
     fine = (len(series.bands), shape[0] * scale, shape[1] * scale)
     mean, spread = np.empty(fine, np.float32), np.empty(fine, np.float32)
@@ -97,21 +100,38 @@ def super_resolve(
         if progress:
             progress(done, len(tiles))
     inner = series.crop(*core.window())
-    count, nearest = _seen(inner, target)
-    provenance = {
-        "software": "sitsr",
-        "version": _version(),
-        "model": model.card.name,
-        **asdict(settings),
-        "inputs": [Path(name).name for each in series.sources for name in each.split(", ")],
-        "served": served,
-        "history": list(series.history),
-        "seconds": round(time.monotonic() - began, 2),
-    }
-    grid = inner.grid.zoom_out(1 / scale)
+    told = provenance(model, settings, target, series.dates, series.sources)
     return SuperResolved(
-        mean, spread, samples, count, nearest, target, series.bands, grid, scale, provenance
+        mean,
+        spread,
+        samples,
+        *looks(inner.clear, inner.days_from(target)),
+        target=target,
+        bands=series.bands,
+        grid=inner.grid.zoom_out(1 / scale),
+        scale=scale,
+        provenance=told,
     )
+
+
+def provenance(
+    model: Model,
+    settings: Settings,
+    target: date,
+    dates: Sequence[date],
+    sources: Sequence[str],
+) -> dict[str, Any]:
+    """What an estimate was made from and with, but for what does not change it."""
+    asked = asdict(settings.suited(model))
+    del asked["tile"]
+    return {
+        "software": "sitsr",
+        "version": __version__,
+        "model": model.card.name,
+        **asked,
+        "inputs": [Path(name).name for each in sources for name in each.split(", ")],
+        "served": how_served(dates, target),
+    }
 
 
 @torch.inference_mode()
@@ -167,37 +187,32 @@ def ground_origin(series: Series) -> tuple[int, int]:
     return floor(-transform.f / transform.a + 1e-6), floor(transform.c / transform.a + 1e-6)
 
 
-def how_served(series: Series, target: date) -> str:
-    """How the target date was served, in words; warns when it is far from every acquisition."""
-    days = series.days_from(target)
-    nearest = int(days[np.argmin(np.abs(days))])
+def how_served(dates: Sequence[date], target: date) -> str:
+    """How a target date is served by these acquisitions, in words."""
+    days = [(each - target).days for each in dates]
+    nearest = min(days, key=abs)
     if nearest == 0:
-        share = float(series.clear[int(np.argmin(np.abs(days)))].mean())
-        return (
-            f"acquired on this day, {share:.0%} of the area clear; other dates fill and sharpen it"
-        )
+        return "acquired on this day; other dates fill and sharpen it"
     side = "after" if nearest > 0 else "before"
     where = f"the nearest acquisition is {abs(nearest)} days {side}"
-    if (days > 0).any() and (days < 0).any():
-        text = f"between acquisitions: {where}"
-    else:
-        text = f"{'before the first' if nearest > 0 else 'after the last'} acquisition: {where}"
-    if abs(nearest) > FAR_DAYS:
-        log.warning("%s is far from what was observed: %s; take it as a guess", target, where)
-    return text
+    if min(days) < 0 < max(days):
+        return f"between acquisitions: {where}"
+    return f"{'before the first' if nearest > 0 else 'after the last'} acquisition: {where}"
 
 
-def _seen(series: Series, target: date) -> tuple[Integers, Integers]:
-    """Number of clear dates [H, W], and signed days of the nearest."""
-    count = series.clear.sum(0).astype(np.int16)
-    days = series.days_from(target)
-    away = np.where(series.clear, np.abs(days)[:, None, None], np.inf)
+def is_far(dates: Sequence[date], target: date) -> bool:
+    """Whether a target date is so far from every acquisition that the estimate is a guess."""
+    return min(abs((each - target).days) for each in dates) > FAR_DAYS
+
+
+def looks(clear: Booleans, days: Floats) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:
+    """What was seen of each pixel, of clear [T, H, W] and days [T]: number of clear dates, signed
+    days of the nearest, and class of support, each [H, W]."""
+    count = clear.sum(0).astype(np.int16)
+    away = np.where(clear, np.abs(days)[:, None, None], np.inf)
     nearest = days[away.argmin(0)]
-    return count, np.where(count > 0, nearest, NEVER).astype(np.int16)
-
-
-def _version() -> str:
-    try:
-        return version("sitsr")
-    except PackageNotFoundError:
-        return "uninstalled"
+    before, after = clear[days < 0].any(0), clear[days > 0].any(0)
+    support = np.select(
+        [count == 0, nearest == 0, np.abs(nearest) > FAR_DAYS, before & after], [0, 1, 4, 2], 3
+    )
+    return count, np.where(count > 0, nearest, NEVER).astype(np.int16), support.astype(np.uint8)

@@ -11,42 +11,58 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from odc.geo.geobox import GeoBox
+
 from sitsr.report import closer, maps, words
 from sitsr.report.pictures import data_uri
 from sitsr.report.timeline import strip, timeline
+from sitsr.scenes.write import write_preview
+from sitsr.scenes.write.about import CREDIT, software_version
 from sitsr.scenes.write.pictures import as_seen, clearest_near, fit, natural_colour
-from sitsr.scenes.write.provenance import CREDIT, software_version
 from sitsr.series import Series, SuperResolved
 
-__all__ = ["write_report"]
+__all__ = ["write_pages", "write_report"]
 
 WIDEST = 1400
 """Pixels along the longer side of the large pictures; more would make the page slow to open."""
 
 
-def write_report(estimate: SuperResolved, series: Series, path: Path) -> None:
+def write_pages(
+    estimate: SuperResolved, series: Series, whole: GeoBox | None, folder: Path
+) -> None:
+    """Write preview.png and report.html about an estimate, made from this series, into a folder.
+
+    whole  the input's grid of the scene that they are a part of; None if they are all of it
+    """
+    write_preview(folder / "preview.png", estimate, series)
+    write_report(estimate, series, folder / "report.html", whole)
+
+
+def write_report(
+    estimate: SuperResolved, series: Series, path: Path, whole: GeoBox | None = None
+) -> None:
     """Write the page about this estimate, made from this series; it appears whole or not at all."""
     page = Template(files("sitsr.report").joinpath("page.html").read_text(encoding="utf-8"))
     path = Path(path)
     draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(page.substitute(parts(estimate, series)), encoding="utf-8")
+        draft.write_text(page.substitute(parts(estimate, series, whole)), encoding="utf-8")
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def parts(estimate: SuperResolved, series: Series) -> dict[str, str]:
+def parts(estimate: SuperResolved, series: Series, whole: GeoBox | None = None) -> dict[str, str]:
     """What fills the page's blanks, as HTML."""
     rows, cols = estimate.grid.shape
     day, place = words.day(estimate.target), words.place(estimate.grid)
     chosen = clearest_near(series, estimate.target)
-    version = escape(software_version(estimate))
+    version = escape(software_version(estimate.provenance))
     return {
         "title": f"Super-resolved image of {day}, {place}",
         "eyebrow": f"Sentinel-2 super-resolved {estimate.scale} times",
         "date": day,
-        "place": f"{place}, {words.size(estimate.grid)}",
+        "place": f"{place}, {words.extent(estimate.grid, whole)}",
         "facts": "".join(
             f"<li><b>{escape(value)}</b><span>{escape(meaning)}</span></li>"
             for value, meaning in words.facts(estimate, series)

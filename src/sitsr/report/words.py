@@ -12,8 +12,8 @@ from odc.geo.geobox import GeoBox
 
 from sitsr.report.maps import mean_spread
 from sitsr.report.timeline import signed_days
+from sitsr.scenes.write.about import provenance, software_version
 from sitsr.scenes.write.pictures import BRIGHTEST, NATURAL
-from sitsr.scenes.write.provenance import provenance, software_version
 from sitsr.series import NEVER, Integers, Series, SuperResolved
 
 
@@ -40,6 +40,13 @@ def size(grid: GeoBox) -> str:
     """West–east by north–south: 3.8 km × 3.2 km"""
     rows, cols = (side * grid.transform.a / 1000 for side in grid.shape)
     return f"{cols:.3g} km × {rows:.3g} km"
+
+
+def extent(grid: GeoBox, whole: GeoBox | None) -> str:
+    """The size, and if it is a part only, of what: 5.12 km × 5.12 km in the middle of a scene …"""
+    if whole is None or size(whole) == size(grid):
+        return size(grid)
+    return f"{size(grid)} in the middle of a scene of {size(whole)}; the files hold all of it"
 
 
 def percent(share: float) -> str:
@@ -86,7 +93,7 @@ def compare_note(estimate: SuperResolved, series: Series, chosen: int) -> str:
 def served(estimate: SuperResolved, series: Series) -> list[str]:
     """How the date was served: from which days, and how far they lie from it."""
     target, near = estimate.target, nearest(estimate)
-    told = str(provenance(estimate).get("served") or "")
+    told = str(provenance(estimate.provenance).get("served") or "")
     sentences = [told[0].upper() + told[1:] + ("" if told.endswith(".") else ".")] if told else []
     if target in series.dates:
         share = float((estimate.nearest_days == 0).mean())
@@ -122,7 +129,7 @@ def strip_note(series: Series) -> str:
 
 def numbers(estimate: SuperResolved, series: Series) -> list[tuple[str, str]]:
     """The table: what was asked, with what it was made, what came out."""
-    told = provenance(estimate)
+    told = provenance(estimate.provenance)
     rows, cols = estimate.grid.shape
     used = [
         ("Model", told.get("model")),
@@ -131,8 +138,6 @@ def numbers(estimate: SuperResolved, series: Series) -> list[tuple[str, str]]:
         ("Samples", told.get("samples", len(estimate.samples))),
         ("Steps of the sampler", told.get("steps")),
         ("Seed", told.get("seed")),
-        ("Tile, input pixels", told.get("tile")),
-        ("Seconds", told.get("seconds")),
         ("Mended to agree with what was seen", told.get("consistent")),
         ("Departure from what was seen", told.get("consistency")),
     ]
@@ -145,7 +150,7 @@ def numbers(estimate: SuperResolved, series: Series) -> list[tuple[str, str]]:
         *((name, plain(value)) for name, value in used if value is not None),
         *((f"Mean uncertainty, {band}", value) for band, value in spreads(estimate)),
         ("Never seen clearly", percent(never_seen(estimate))),
-        ("Software", f"sitsr {software_version(estimate)}"),
+        ("Software", f"sitsr {software_version(estimate.provenance)}"),
     ]
 
 

@@ -28,7 +28,6 @@ from sitsr.scenes.sources import is_cube, recognise
 from sitsr.scenes.sources.collecting import with_bands
 from sitsr.scenes.sources.geotiffs import parse_folder
 from sitsr.scenes.sources.stac import Search, is_stac, parse_stac
-from sitsr.scenes.write import write_product
 from sitsr.series import Series
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ __all__ = [
     "read_window",
     "recognise",
     "survey",
-    "write_product",
 ]
 
 log = logging.getLogger(__name__)

@@ -85,6 +85,12 @@ class Scene:
         """The dates of the series, each once."""
         return tuple(sorted({frame.date for frame in self.frames}))
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """For each date what it is read from; several with ", " between."""
+        by_date = groupby(self.frames, key=lambda frame: frame.date)
+        return tuple(", ".join(frame.source for frame in frames) for _, frames in by_date)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:

@@ -14,7 +14,7 @@ from sitsr.analysis.findings import NOT_DRAWN, Findings
 from sitsr.analysis.measuring import Measured
 from sitsr.analysis.page import examples, radiometry, sharpness, when, where, words
 from sitsr.report.aside import written_aside
-from sitsr.scenes.write.provenance import CREDIT
+from sitsr.scenes.write.about import CREDIT
 
 __all__ = ["write_page"]
 

@@ -17,7 +17,7 @@ from sitsr.evaluation.page.scores import Scores, kinds
 from sitsr.evaluation.study import Study
 from sitsr.report.aside import written_aside
 from sitsr.report.svg import mark
-from sitsr.scenes.write.provenance import CREDIT
+from sitsr.scenes.write.about import CREDIT
 
 __all__ = ["write_page"]
 

@@ -1,76 +1,129 @@
-"""A super-resolved image as files: what `super-resolve` leaves in its folder.
+"""A super-resolved scene as files: what `super-resolve` leaves in its folder.
 
     sr.tif             reflectance, the best single estimate
     uncertainty.tif    standard deviation of the error expected of it, reflectance
     clear_count.tif    dates on which the ground was seen, on the input's grid
     nearest_days.tif   days from the target to the nearest of them, on the input's grid
+    support.tif        how the target date is supported by them: classes, on the input's grid
     samples/           images the ground may equally well be, where samples were asked for
-    preview.png        input and result side by side, in natural colour
+    *.qml              how QGIS is to show each of them
+    thumbnail.png      all of it in natural colour
+    preview.png        input and result side by side, and report.html, a page about it: of all,
+                       or of a block in the middle of a large scene
     item.json          a STAC item over all of it
 
-All rasters are Cloud-Optimized GeoTIFFs. The folder appears whole or not at all.
+All rasters are Cloud-Optimized GeoTIFFs, or variables of one Zarr cube. Of several target dates,
+each has such a folder, under collection.json.
+
+A scene is written in two steps: ``write_block`` for every block, in any order, by anyone; then
+``assemble``, which joins them in memory that does not grow with the scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from os.path import relpath
 from pathlib import Path
 
-import numpy as np
+from sitsr.scenes.write.about import About, about
+from sitsr.scenes.write.blocks import NOTES, PAGES, write_block
+from sitsr.scenes.write.collection import write_collection
+from sitsr.scenes.write.cube import CUBE, add_to_cube, cube_asset, make_cube
+from sitsr.scenes.write.folder import aside, check_free, exchange
+from sitsr.scenes.write.item import picture_assets, raster_asset, write_item
+from sitsr.scenes.write.mosaic import Blocks, statistics, virtual, write_cog
+from sitsr.scenes.write.pictures import write_preview, write_thumbnail
+from sitsr.scenes.write.rasters import Raster, layout
+from sitsr.scenes.write.styles import write_style
 
-from sitsr.scenes.write.folder import aside, check_free
-from sitsr.scenes.write.geotiff import Raster, plan, write_cog
-from sitsr.scenes.write.item import write_item
-from sitsr.scenes.write.pictures import write_preview
-from sitsr.scenes.write.provenance import provenance_tags
-from sitsr.series import InputError, Series, SuperResolved
-
-__all__ = ["Progress", "aside", "check_free", "write_files", "write_product"]
+__all__ = [
+    "CUBE",
+    "About",
+    "Blocks",
+    "Progress",
+    "about",
+    "aside",
+    "assemble",
+    "assemble_in_cube",
+    "check_free",
+    "exchange",
+    "notes_of",
+    "write_block",
+    "write_collection",
+    "write_preview",
+]
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
 
-def write_product(
-    estimate: SuperResolved, series: Series, folder: Path, progress: Progress | None = None
-) -> Path:
-    """Write the estimate, made from this series, as this folder; give the folder back.
-
-    A former product there is replaced; a folder that holds anything else is refused.
-    """
-    with aside(folder) as temporary:
-        write_files(estimate, series, temporary, progress)
-    return Path(folder)
-
-
-def write_files(
-    estimate: SuperResolved, series: Series, folder: Path, progress: Progress | None = None
+def assemble(
+    product: About,
+    blocks: Blocks,
+    folder: Path,
+    home: Path,
+    progress: Progress | None = None,
+    spend: bool = False,
 ) -> None:
-    """Write the files of the product into a folder that is there already."""
-    check_same_ground(estimate, series)
+    """Join blocks to the files of a product; what is there already is kept.
+
+    home   where the folder will be in the end
+    spend  whether rasters of blocks are removed once they are in the product, so that the disk
+           holds each but once
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     tell = progress or (lambda done, total: None)
-    rasters = plan(estimate, series)
-    total = len(rasters) + 2
-    tags = provenance_tags(estimate)
-    written: list[tuple[Raster, list[dict[str, float]]]] = []
+    rasters = layout(product.bands, product.samples)
+    assets = {}
     for done, raster in enumerate(rasters):
-        tell(done, total)
-        written.append((raster, write_cog(raster, folder, tags)))
-    tell(total - 2, total)
-    write_preview(folder / "preview.png", estimate, series)
-    tell(total - 1, total)
-    write_item(folder, estimate, series, written)
-    tell(total, total)
+        tell(done, len(rasters))
+        if not (folder / raster.href).exists():
+            write_cog(raster, product, blocks, folder)
+        write_style(raster, folder)
+        if spend:
+            _spend(blocks, raster)
+        found = statistics(folder / raster.href)
+        assets[Path(raster.href).stem] = raster_asset(raster, product, found)
+    write_thumbnail(folder / "thumbnail.png", folder / "sr.tif")
+    _take_pages(blocks, folder)
+    write_item(folder, product, assets | picture_assets(folder), home)
+    tell(len(rasters), len(rasters))
 
 
-def check_same_ground(estimate: SuperResolved, series: Series) -> None:
-    """Refuse an estimate that was not made from this series."""
-    fine, coarse, scale = estimate.grid, series.grid, estimate.scale
-    rows, cols = coarse.shape
-    same_shape = tuple(fine.shape) == (rows * scale, cols * scale)
-    apart = np.abs(np.subtract(fine.extent.boundingbox, coarse.extent.boundingbox)).max()
-    if fine.crs != coarse.crs or not same_shape or apart > 1e-6 * coarse.resolution.x:
-        raise InputError(
-            f"the estimate covers {tuple(fine.boundingbox)} in {fine.crs}, its series "
-            f"{tuple(coarse.boundingbox)} in {coarse.crs}; hand in the series it was made from"
-        )
+def assemble_in_cube(
+    products: Sequence[About], number: int, blocks: Blocks, cube: Path, folder: Path, home: Path
+) -> None:
+    """The same for one of several dates of a cube; their rasters are removed at the end."""
+    product, rasters = products[number], layout(products[number].bands, products[number].samples)
+    if not (folder / "item.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        make_cube(cube, products)
+        add_to_cube(cube, number, product, blocks)
+        with virtual(rasters[0], product, blocks, folder) as joined:
+            write_thumbnail(folder / "thumbnail.png", joined)
+        _take_pages(blocks, folder)
+        assets = {"cube": cube_asset(relpath(cube, folder)), **picture_assets(folder)}
+        write_item(folder, product, assets, home)
+    for raster in rasters:
+        _spend(blocks, raster)
+
+
+def _spend(blocks: Blocks, raster: Raster) -> None:
+    for _, place in blocks:
+        (place / raster.href).unlink(missing_ok=True)
+
+
+def _take_pages(blocks: Blocks, folder: Path) -> None:
+    """Copy what shows the block in the middle."""
+    for _, place in blocks:
+        for name in PAGES:
+            if (place / name).exists():
+                shutil.copyfile(place / name, folder / name)
+
+
+def notes_of(blocks: Blocks) -> tuple[str, ...]:
+    """What happened to any of the blocks, each sentence once."""
+    told = {note for _, place in blocks for note in json.loads((place / NOTES).read_text())}
+    return tuple(sorted(told))

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""The folder of a product: whose it is, and how it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from secrets import token_hex
 
 from sitsr.series import InputError
 
+RECORDS = ("item.json", "collection.json")
+"""What says of a folder that it is a product: of one date, of several."""
 OURS = frozenset(
     {
-        "sr.tif",
-        "uncertainty.tif",
-        "clear_count.tif",
-        "nearest_days.tif",
-        "samples",
-        "preview.png",
-        "item.json",
-        "report.html",
+        *("sr.tif", "uncertainty.tif", "clear_count.tif", "nearest_days.tif", "support.tif"),
+        *("sr.qml", "uncertainty.qml", "clear_count.qml", "nearest_days.qml", "support.qml"),
+        *("samples", "cube.zarr", "preview.png", "thumbnail.png", "report.html"),
+        *RECORDS,
     }
 )
-"""Every name that a product may hold."""
+"""Every name that a product may hold, besides the folders of its dates."""
 
 
 @contextmanager
@@ -37,7 +36,6 @@ def aside(folder: Path) -> Iterator[Path]:
     # The real place, so that a link to a folder on another disk still ends in a plain rename.
     place = folder.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling, so that what the files say of paths relative to them stays true.
     product = place.with_name(f".{place.name}.{token_hex(4)}")
     former = product.with_name(f"{product.name}.former")
     product.mkdir()
@@ -62,7 +60,7 @@ def check_free(folder: Path) -> None:
             f"{folder} holds {_some(held)}, which is no former result; "
             "name a folder that is new or empty"
         )
-    foreign = [name for name in held if not _is_ours(name)]
+    foreign = [name for name in held if not _is_ours(folder / name)]
     if foreign:
         raise InputError(
             f"{folder} holds a former result, but {_some(foreign)} as well, which would be lost; "
@@ -72,10 +70,14 @@ def check_free(folder: Path) -> None:
 
 def is_product(folder: Path) -> bool:
     """Whether an earlier run wrote this folder."""
+    return any(_tells_of_us(folder / name) for name in RECORDS)
+
+
+def _tells_of_us(record: Path) -> bool:
     try:
-        properties = json.loads((folder / "item.json").read_text(encoding="utf-8"))["properties"]
-        return "sitsr" in properties["processing:software"]
-    except (OSError, ValueError, KeyError, TypeError):
+        told = json.loads(record.read_text(encoding="utf-8"))
+        return "sitsr" in told.get("properties", told)["processing:software"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
@@ -92,9 +94,16 @@ def exchange(place: Path, product: Path, former: Path) -> None:
         raise
 
 
-def _is_ours(name: str) -> bool:
+def _is_ours(path: Path) -> bool:
     # Programs that look at rasters leave their statistics beside them.
-    return name in OURS or name.removesuffix(".aux.xml") in OURS
+    return path.name.removesuffix(".aux.xml") in OURS or (_is_date(path.name) and is_product(path))
+
+
+def _is_date(name: str) -> bool:
+    try:
+        return f"{date.fromisoformat(name)}" == name
+    except ValueError:
+        return False
 
 
 def _some(names: list[str]) -> str:

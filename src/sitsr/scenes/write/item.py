@@ -12,9 +12,8 @@ import numpy as np
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
-from sitsr.scenes.write.geotiff import Raster
-from sitsr.scenes.write.provenance import CREDIT, provenance, software_version
-from sitsr.series import Series, SuperResolved
+from sitsr.scenes.write.about import CREDIT, About, provenance, software_version
+from sitsr.scenes.write.rasters import Raster, grid_of
 
 if TYPE_CHECKING:
     import pystac
@@ -23,49 +22,59 @@ EXTENSIONS = (
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
 )
-Written = list[tuple[Raster, list[dict[str, float]]]]
-"""Each raster, with the statistics of its bands."""
 
 
-def write_item(folder: Path, estimate: SuperResolved, series: Series, rasters: Written) -> None:
-    """Write item.json over the rasters, the preview and, where there is one, the report."""
+def write_item(folder: Path, product: About, assets: dict[str, pystac.Asset], home: Path) -> None:
+    """Write item.json over assets by name.
+
+    home  where the folder will be in the end, from which sources that are files are found
+    """
     import pystac
 
     item = pystac.Item(
-        id=identity(estimate),
-        **footprint(estimate.grid),
-        datetime=datetime(*estimate.target.timetuple()[:3], tzinfo=UTC),
-        properties=properties(estimate, series),
+        id=identity(product),
+        **footprint(product.fine),
+        datetime=datetime(*product.target.timetuple()[:3], tzinfo=UTC),
+        properties=properties(product),
         stac_extensions=list(EXTENSIONS),
+        assets=assets,
     )
-    for raster, statistics in rasters:
-        item.add_asset(Path(raster.href).stem, raster_asset(raster, statistics))
-    for asset in pictures(folder):
-        item.add_asset(Path(asset.href).stem, asset)
-    for source, day in zip(series.sources, series.dates, strict=True):
+    for source, day in zip(product.sources, product.dates, strict=True):
         for name in source.split(", "):
-            item.add_link(pystac.Link("derived_from", link_to(name, folder), title=f"{day}"))
-    record = item.to_dict(include_self_link=False, transform_hrefs=False)
+            item.add_link(pystac.Link("derived_from", link_to(name, home), title=f"{day}"))
+    write_record(folder / "item.json", item.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a STAC record as JSON; it appears whole or not at all."""
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "item.json").write_text(text + "\n", encoding="utf-8")
+    draft = path.with_suffix(".part")
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(path)
 
 
-def link_to(source: str, folder: Path) -> str:
+def link_to(source: str, home: Path) -> str:
     """A source as it is to be found from the item: relative, if it is a file here."""
     path = Path(source)
-    return relpath(path.resolve(), folder.resolve()) if path.is_file() else source
+    return relpath(path.resolve(), home.resolve()) if path.exists() else source
 
 
-def identity(estimate: SuperResolved) -> str:
+def identity(product: About) -> str:
     """The same for the same date, place and pixel size: sr-20210718-EPSG32631-488000-4693000-2.5m.
 
     The place is that of the north-west corner, metres.
     """
-    grid = estimate.grid
+    return f"sr-{product.target:%Y%m%d}-{where(product)}"
+
+
+def where(product: About) -> str:
+    """Place and pixel size, as part of a name."""
+    grid = product.fine
     west, north, pixel = grid.transform.c, grid.transform.f, grid.transform.a
     crs = str(grid.crs).replace(":", "")[:20]
-    return f"sr-{estimate.target:%Y%m%d}-{crs}-{west:.0f}-{north:.0f}-{pixel:g}m"
+    return f"{crs}-{west:.0f}-{north:.0f}-{pixel:g}m"
 
 
 def footprint(grid: GeoBox) -> dict[str, Any]:
@@ -85,23 +94,23 @@ def footprint(grid: GeoBox) -> dict[str, Any]:
     }
 
 
-def properties(estimate: SuperResolved, series: Series) -> dict[str, Any]:
+def properties(product: About) -> dict[str, Any]:
     """What holds for all files of the product."""
-    first, last = series.dates[0], series.dates[-1]
+    first, last = product.dates[0], product.dates[-1]
     return {
-        "title": f"Super-resolved Sentinel-2 reflectance, {estimate.target}",
-        "gsd": estimate.grid.transform.a,
-        **projection(estimate.grid),
+        "title": f"Super-resolved Sentinel-2 reflectance, {product.target}",
+        "gsd": product.fine.transform.a,
+        **projection(product.fine),
         # Not measured but derived with a model from products of level 2.
         "processing:level": "L4",
         "processing:lineage": (
-            f"Reflectance at {estimate.target}, super-resolved {estimate.scale} times from "
-            f"{len(series.dates)} Sentinel-2 images of {first} to {last}. "
+            f"Reflectance at {product.target}, super-resolved {product.scale} times from "
+            f"{len(product.dates)} Sentinel-2 images of {first} to {last}. "
             f"This {CREDIT}."
         ),
-        "processing:software": {"sitsr": software_version(estimate)},
-        "sitsr:provenance": provenance(estimate),
-        "sitsr:history": list(series.history),
+        "processing:software": {"sitsr": software_version(product.provenance)},
+        "sitsr:provenance": provenance(product.provenance),
+        "sitsr:history": list(product.history),
     }
 
 
@@ -123,17 +132,21 @@ def reference(grid: GeoBox) -> CRS:
     return grid.crs
 
 
-def raster_asset(raster: Raster, statistics: list[dict[str, float]]) -> pystac.Asset:
+def raster_asset(
+    raster: Raster, product: About, statistics: list[dict[str, float]]
+) -> pystac.Asset:
     """The entry of one GeoTIFF, with the statistics of its stored numbers by band."""
     import pystac
 
+    grid = grid_of(raster, product.grid, product.scale)
     fields = {
         "data_type": raster.dtype,
         "unit": raster.unit,
-        "raster:spatial_resolution": raster.grid.transform.a,
+        "raster:spatial_resolution": grid.transform.a,
         "raster:sampling": "area",
         **({} if raster.nodata is None else {"nodata": raster.nodata}),
         **({"raster:scale": raster.scale, "raster:offset": 0} if raster.scale else {}),
+        **({"classification:classes": classes(raster)} if raster.classes else {}),
     }
     bands = [
         {"name": name, "statistics": numbers}
@@ -144,20 +157,34 @@ def raster_asset(raster: Raster, statistics: list[dict[str, float]]) -> pystac.A
         title=raster.title,
         media_type=pystac.MediaType.COG,
         roles=list(raster.roles),
-        extra_fields={**fields, "bands": bands, **projection(raster.grid)},
+        extra_fields={**fields, "bands": bands, **projection(grid)},
     )
 
 
-def pictures(folder: Path) -> list[pystac.Asset]:
+def classes(raster: Raster) -> list[dict[str, Any]]:
+    """The fields of the classification extension."""
+    return [
+        {
+            "value": value,
+            "name": name.replace(" ", "-"),
+            "description": name,
+            "color_hint": "{:02X}{:02X}{:02X}".format(*colour),
+        }
+        for value, (name, colour) in enumerate(raster.classes)
+    ]
+
+
+def picture_assets(folder: Path) -> dict[str, pystac.Asset]:
     """The entries of what is there to be looked at."""
     import pystac
 
     known = (
+        ("thumbnail.png", "All of it in natural colour", "image/png", "thumbnail"),
         ("preview.png", "Input and result in natural colour", "image/png", "overview"),
         ("report.html", "Report to look at", "text/html", "metadata"),
     )
-    return [
-        pystac.Asset(href, title=title, media_type=kind, roles=[role])
+    return {
+        Path(href).stem: pystac.Asset(href, title=title, media_type=kind, roles=[role])
         for href, title, kind, role in known
         if (folder / href).exists()
-    ]
+    }

@@ -89,3 +89,19 @@ def write_preview(path: Path, estimate: SuperResolved, series: Series, side: int
     both.paste(left, (0, 0))
     both.paste(right, (right.width + gap, 0))
     both.save(path, optimize=True)
+
+
+def write_thumbnail(path: Path, raster: Path, side: int = 640) -> None:
+    """All of a raster of reflectance in natural colour; PNG of at most `side` pixels.
+
+    It is read as small as it is shown, from the overviews, whatever the size of the file.
+    """
+    import rasterio
+
+    with rasterio.open(raster) as file:
+        shrink = min(1.0, side / max(file.shape))
+        shape = tuple(max(1, round(length * shrink)) for length in file.shape)
+        stored = file.read(out_shape=(file.count, *shape), masked=True)
+        image = (stored * np.float32(file.scales[0])).filled(np.nan).astype(np.float32)
+        bands = file.descriptions
+    fit(natural_colour(image, bands), side).save(path, optimize=True)
