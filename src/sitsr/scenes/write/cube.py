@@ -87,7 +87,7 @@ def template(products: Sequence[About]) -> tuple[xr.Dataset, dict[str, dict[str,
         parts = (*(n if axis == "band" else 1 for axis, n in front.items()), *chunk)
         kind = np.float32 if raster.nodata is not None else raster.dtype
         about = MEANINGS[name] | {"grid_mapping": "spatial_ref"}
-        variables[name] = (dims, da.zeros(shape, kind, chunks=parts), about)
+        variables[name] = (dims, da.zeros(shape, dtype=kind, chunks=parts), about)
         encoding[name] = {"dtype": raster.dtype, "chunks": parts}
         if raster.nodata is not None:
             encoding[name] |= {"_FillValue": np.dtype(raster.dtype).type(raster.nodata)}
