@@ -23,7 +23,7 @@ from sitsr import __version__
 from sitsr.inference.estimate import Settings, provenance, super_resolve
 from sitsr.inference.journal import place_of
 from sitsr.model import Model, fingerprint
-from sitsr.scenes import Area, Scene, read_window
+from sitsr.scenes import Area, Masking, Scene, read_window
 from sitsr.scenes.files import cut
 from sitsr.scenes.write import About, write_block
 from sitsr.series import NEVER, InputError, Series, SuperResolved
@@ -72,13 +72,18 @@ class Job:
                 *scene.plan.grid.shape,
             ],
             "area": scene.plan.area.shape.wkt if scene.plan.area else None,
-            "masking": repr(scene.masking),
+            "masking": _told(scene.masking),
             "target dates": [f"{target}" for target in self.targets],
             "weights": fingerprint(self.weights),
             "block": self.block,
             "version": __version__,
             **settings,
         }
+
+
+def _told(masking: Masking) -> list[Any]:
+    mask = masking.mask and getattr(masking.mask, "__qualname__", type(masking.mask).__name__)
+    return [mask, *masking.cloud_classes, masking.dilate, masking.trusted]
 
 
 def blocks_of(job: Job, model: Model) -> list[Tile]:
