@@ -82,8 +82,9 @@ class Job:
 
 
 def _told(masking: Masking) -> list[Any]:
-    mask = masking.mask and getattr(masking.mask, "__qualname__", type(masking.mask).__name__)
-    return [mask, *masking.cloud_classes, masking.dilate, masking.trusted]
+    mask: Any = masking.mask
+    name = getattr(mask, "__qualname__", type(mask).__name__) if mask else None
+    return [name, *masking.cloud_classes, masking.dilate, masking.trusted]
 
 
 def blocks_of(job: Job, model: Model) -> list[Tile]:
