@@ -92,16 +92,26 @@ def blocks_of(job: Job, model: Model) -> list[Tile]:
 
     Row by row, in strips as wide as the pixels under one row of blocks can be kept.
     """
-    grid, area = job.scene.plan.grid, job.scene.plan.area
-    side = -(-job.block // model.stride) * model.stride
-    cores = [
-        core
-        for core in plan(_shape(job), side)
-        if area is None or area.inside(cut(grid, core)).any()
-    ]
+    cores = [core for core in all_blocks_of(job, model) if is_wanted(job, core)]
     images = sum(2 * len(frame.bands) for frame in job.scene.frames)  # bytes a pixel
+    side = _side(job, model)
     strip = max(KEPT // (images * 3 * side), side)
     return sorted(cores, key=lambda core: (core.left // strip, core.top, core.left))
+
+
+def all_blocks_of(job: Job, model: Model) -> list[Tile]:
+    """The cores that cover the scene, wanted or not, row by row."""
+    return list(plan(_shape(job), _side(job, model)))
+
+
+def is_wanted(job: Job, core: Tile) -> bool:
+    """Whether a block touches what is wanted."""
+    area = job.scene.plan.area
+    return area is None or bool(area.inside(cut(job.scene.plan.grid, core)).any())
+
+
+def _side(job: Job, model: Model) -> int:
+    return -(-job.block // model.stride) * model.stride
 
 
 @lru_cache(4)
@@ -187,20 +197,30 @@ def make_block(
     told: Callable[[int], None] = lambda tiles: None,
 ) -> None:
     """Estimate a block at every target date and write it down."""
-    outer = around(job, model, core)
-    inner = core.moved(-outer.top, -outer.left)
     notes = series.history[len(job.scene.history) :]
     for target in lacking(job, core, journal):
-        estimate = super_resolve(
-            series, target, model, job.settings, lambda done, total: told(1), inner
-        )
-        estimate = replace(estimate, provenance=provenance_of(job, model, target))
-        estimate = only_within(estimate, job.scene.plan.area)
+        estimate = estimate_block(job, model, core, series, target, told)
         show = None
         if job.show and core == middle(job, model):
-            part = series.crop(*inner.window())
+            part = series.crop(*core.within(around(job, model, core)))
             show = partial(job.show, estimate, part, job.scene.plan.grid)
         write_block(estimate, place_of(journal, target, core), notes, show)
+
+
+def estimate_block(
+    job: Job,
+    model: Model,
+    core: Tile,
+    series: Series,
+    target: date,
+    told: Callable[[int], None] = lambda tiles: None,
+) -> SuperResolved:
+    """A block at a target date, from what ``read_block`` gives."""
+    outer = around(job, model, core)
+    inner = core.moved(-outer.top, -outer.left)
+    made = super_resolve(series, target, model, job.settings, lambda done, total: told(1), inner)
+    made = replace(made, provenance=provenance_of(job, model, target))
+    return only_within(made, job.scene.plan.area)
 
 
 def about_job(job: Job, model: Model, target: date, notes: Sequence[str] = ()) -> About:
