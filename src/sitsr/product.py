@@ -202,13 +202,14 @@ def _lazily(
     device: str,
     block: int | None,
 ) -> xr.Dataset:
-    from sitsr.inference.lazily import lazily
+    from sitsr.inference.lazily import lazily, refuse_held
     from sitsr.model import open_model
     from sitsr.scenes import Selection, open_scene
     from sitsr.scenes.sources.cubes import CubePixels
 
     bands = open_model(Path(weights) if weights is not None else None, device).card.bands
-    scene = open_scene(cube, wanted=Selection(bands=bands))
+    scene = open_scene(cube, wanted=Selection(bands=bands))  # which says what is no cube
+    refuse_held(cube)
     alone = replace(scene, pixels=CubePixels(cube, scheduler="synchronous"))
     job = make_job(alone, dates, settings=settings, weights=weights, device=device, block=block)
     return lazily(replace(job, show=None))

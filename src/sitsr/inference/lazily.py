@@ -7,6 +7,7 @@ variable. Where nothing is wanted, outside an area, nothing is read or estimated
 
 from __future__ import annotations
 
+import sys
 from secrets import token_hex
 from threading import BoundedSemaphore
 from typing import Any
@@ -15,7 +16,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.delayed import delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from sitsr.inference.estimate import how_served
 from sitsr.inference.scene import (
@@ -70,6 +71,23 @@ def lazily(job: Job) -> xr.Dataset:
     values = {name: variable(name) for name in AXES if samples or name != "samples"}
     fine = job.scene.plan.grid.zoom_out(1 / scale)
     return dataset(values, fine, bands, job.targets, _provenance(job, model))
+
+
+def refuse_held(cube: xr.Dataset | xr.DataArray) -> None:
+    """Refuse a cube whose pixels lie with workers of Dask, where another task cannot look."""
+    graph: Any = cube.__dask_graph__()  # type: ignore[no-untyped-call]
+    if "distributed" not in sys.modules or graph is None:
+        return
+    from distributed import Future
+
+    layers = graph.layers.values() if isinstance(graph, HighLevelGraph) else []
+    for layer in layers:
+        if isinstance(layer, MaterializedLayer) and any(
+            isinstance(value, Future) for value in layer.values()
+        ):
+            raise InputError(
+                "the cube was persisted on workers of Dask; hand it in as it was before, or loaded"
+            )
 
 
 def _finer(sizes: tuple[int, ...], scale: int) -> tuple[int, ...]:
