@@ -6,7 +6,7 @@ import importlib
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from importlib.resources import files
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from distributed import Client
 from odc.geo.geom import Geometry
 from odc.geo.xr import xr_coords
 from rasterio.warp import transform_geom
@@ -347,35 +348,25 @@ def test_a_task_that_reads_a_dask_cube_waits_for_no_other_task(
             same(caller.submit(lazy.compute).result(timeout=120), eager)
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    from distributed import Client
-
-    with Client(
-        processes=True, n_workers=2, threads_per_worker=2, dashboard_address=":0"
-    ) as client:
-        yield client
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["in memory", "by Dask"])
 def test_processes_of_workers_make_the_same(
-    form: str, cube: xr.Dataset, weights: Path, eager: list[xr.Dataset], client: Any, tmp_path: Path
+    cube: xr.Dataset, weights: Path, eager: list[xr.Dataset], tmp_path: Path
 ) -> None:
-    lazy = resolve(FORMS[form](cube), weights)
-    same(client.compute(lazy).result(timeout=120), eager)
-    lazy.to_zarr(tmp_path / "cube.zarr", zarr_format=2)
+    with Client(processes=True, n_workers=2, threads_per_worker=2, dashboard_address=":0"):
+        lazy = resolve(FORMS["by Dask"](cube), weights)
+        same(lazy.compute(), eager)
+        resolve(cube, weights).to_zarr(tmp_path / "cube.zarr", zarr_format=2)
     with xr.open_zarr(tmp_path / "cube.zarr") as back:
         same(back.load(), eager)
 
 
-@pytest.mark.slow
-def test_a_cube_that_workers_hold_is_refused(cube: xr.Dataset, weights: Path, client: Any) -> None:
-    held = client.persist(FORMS["by Dask"](cube))
-    with pytest.raises(InputError, match="the cube was persisted on workers of Dask; hand it in"):
-        resolve(held, weights)
-    with pytest.raises(InputError, match="persisted"):
-        resolve(held.isel(time=slice(0, 5)) * 1.0, weights)
+def test_a_cube_that_workers_hold_is_refused(cube: xr.Dataset, weights: Path) -> None:
+    with Client(processes=False, n_workers=1, dashboard_address=":0"):
+        held = FORMS["by Dask"](cube).persist()
+        for given in (held, held.isel(time=slice(0, 5)), held * 1.0):
+            with pytest.raises(InputError, match="the cube was persisted on workers of Dask; hand"):
+                resolve(given, weights)
+        same(resolve(held.load(), weights).compute(), at_once(held, weights))
 
 
 def test_a_cube_persisted_in_this_process_is_none_of_them(
