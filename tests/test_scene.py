@@ -18,11 +18,12 @@ from importlib import import_module
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.env import get_gdal_config
 from rasterio.errors import RasterioIOError
 
 import sitsr
@@ -30,7 +31,7 @@ from conftest import make_model
 from sitsr.inference import Job, Means, Settings, produce
 from sitsr.inference import super_resolve as in_memory
 from sitsr.inference.journal import journal_of, opened, place_of
-from sitsr.inference.scene import blocks_of
+from sitsr.inference.scene import KEPT, blocks_of
 from sitsr.model import open_model, save_model
 from sitsr.scenes import Scene, area_of_box, open_scene, read_series
 from sitsr.series import InputError
@@ -514,6 +515,22 @@ def test_blocks_cover_what_is_wanted_once(scene: Scene, weights: Path) -> None:
     for core in blocks_of(job, model):
         covered[core.window()] += 1
     assert (covered == 1).all()
+
+
+def test_what_gdal_keeps_is_bounded(masked: Scene, weights: Path, tmp_path: Path) -> None:
+    class Watched:
+        limits: ClassVar[set[int]] = set()
+
+        def image(self, *given: Any) -> Any:
+            self.limits.add(get_gdal_config("GDAL_CACHEMAX"))
+            return masked.pixels.image(*given)
+
+        def layer(self, *given: Any) -> Any:
+            return masked.pixels.layer(*given)
+
+    watched = replace(masked, pixels=Watched())
+    produce(make_job(watched, weights, settings=replace(QUICK, samples=0)), tmp_path / "result")
+    assert Watched.limits == {KEPT}
 
 
 def test_stages_are_told_from_nothing_to_all(scene: Scene, weights: Path, tmp_path: Path) -> None:

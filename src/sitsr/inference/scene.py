@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from odc.geo.geobox import GeoBox
 
 from sitsr import __version__
@@ -135,10 +136,16 @@ def make_blocks(
     """
     missing = [core for core in blocks if lacking(job, core, journal)]
     waited = 0.0
-    for core, series, seconds in _read_ahead(partial(read_block, job, model), missing):
-        waited += seconds
-        make_block(job, model, core, series, journal, told)
+    with bounded():
+        for core, series, seconds in _read_ahead(partial(read_block, job, model), missing):
+            waited += seconds
+            make_block(job, model, core, series, journal, told)
     return waited
+
+
+def bounded() -> Any:
+    """A context in which GDAL keeps no more than KEPT; else it takes a share of all memory."""
+    return rasterio.Env(GDAL_CACHEMAX=KEPT)
 
 
 def tiles_of(job: Job, model: Model, core: Tile) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sitsr.inference.scene import Job, lacking, make_block, read_block, tiles_of
+from sitsr.inference.scene import Job, bounded, lacking, make_block, read_block, tiles_of
 from sitsr.model import Model, fingerprint, open_model
 from sitsr.series import InputError
 from sitsr.tiles import Tile
@@ -71,9 +71,10 @@ def make_blocks_by_workers(
 def _make(job: Job, core: Tile, journal: Path) -> None:
     """One block, on a worker: while one thread computes, another reads."""
     model = model_of(job)
-    series = read_block(job, model, core)
-    with at_work:
-        make_block(job, model, core, series, journal)
+    with bounded():
+        series = read_block(job, model, core)
+        with at_work:
+            make_block(job, model, core, series, journal)
 
 
 def model_of(job: Job) -> Model:
