@@ -32,7 +32,7 @@ from sitsr.inference import Job, Means, Settings, produce
 from sitsr.inference import super_resolve as in_memory
 from sitsr.inference.journal import journal_of, opened, place_of
 from sitsr.inference.scene import KEPT, blocks_of
-from sitsr.model import open_model, save_model
+from sitsr.model import bundled_weights, open_model, save_model
 from sitsr.scenes import Scene, area_of_box, open_scene, read_series
 from sitsr.series import InputError
 from sitsr.tiles import Tile
@@ -132,6 +132,39 @@ def test_any_number_of_workers_gives_the_same_bits(
 ) -> None:
     job = make_job(scene, weights)
     assert contents(produce(job, tmp_path / "r", Means(workers=workers))) == contents(whole)
+
+
+@pytest.mark.slow
+def test_no_seam_is_left_where_blocks_and_tiles_meet(tmp_path: Path) -> None:
+    scene = open_scene(DEMO)
+    bundled = make_job(scene, bundled_weights(), settings=replace(QUICK, tile=1000), block=1000)
+    whole = produce(bundled, tmp_path / "whole")
+    cut = replace(bundled, settings=replace(QUICK, tile=32), block=64)
+    parts = produce(cut, tmp_path / "parts")
+    for name in ("sr.tif", "uncertainty.tif", "samples/sample_01.tif"):
+        score = seam_score(parts / name, 128) / seam_score(whole / name, 128)
+        assert abs(score - 1) < 0.005, name
+
+
+def seam_score(path: Path, side: int) -> float:
+    """Mean step across lines this many pixels apart, over the mean step elsewhere."""
+    with rasterio.open(path) as file:
+        image = file.read(masked=True).astype(float)
+    steps = [np.abs(np.diff(image, axis=axis)) for axis in (1, 2)]
+    lines = [each.shape[axis] for each, axis in zip(steps, (1, 2), strict=True)]
+    across = [(np.arange(count) + 1) % side == 0 for count in lines]
+    there = [steps[0][:, across[0]].mean(), steps[1][:, :, across[1]].mean()]
+    elsewhere = [steps[0][:, ~across[0]].mean(), steps[1][:, :, ~across[1]].mean()]
+    return float(sum(there) / sum(elsewhere))
+
+
+def test_a_seam_would_be_found(whole: Path, tmp_path: Path) -> None:
+    with rasterio.open(whole / "sr.tif") as file:
+        image, profile = file.read(), file.profile
+    image[:, :, 192:256] += 50
+    with rasterio.open(tmp_path / "seam.tif", "w", **profile) as file:
+        file.write(image)
+    assert seam_score(tmp_path / "seam.tif", 64) > 1.01 * seam_score(whole / "sr.tif", 64)
 
 
 # ---- interruptions
