@@ -6,13 +6,14 @@ result.save("result/")
 
 scene = sitsr.open_scene("SERIES")
 sitsr.produce(scene, "result/", ["2021-07-18", "2021-08-01"], workers=4)
+
+cube = sitsr.super_resolve(dataset, ["2021-07-18", "2021-08-01"])  # lazy, as large as you like
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import datetime
@@ -20,11 +21,11 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from sitsr.series import NEVER, InputError, Series, SuperResolved
+from sitsr.series import InputError, Series, SuperResolved
 from sitsr.tiles import Tile
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (parts done, parts in all)."""
+Day = Date | str | np.datetime64
+"""A day as callers give it; as text, YYYY-MM-DD."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,48 +82,16 @@ class Result:
         that they can be used with `where` at once. `spatial_ref` holds the CRS, `time` the target
         date, the attribute `provenance` how all was made, as JSON.
         """
-        import xarray as xr
-
-        from sitsr.scenes.write.cube import MEANINGS, place
+        from sitsr.scenes.write.cube import dataset, variables_of
 
         made = self.estimate
-        days = made.nearest_days.astype(np.float32)
-        days[made.nearest_days == NEVER] = np.nan
-        image = ("band", "y", "x")
-        variables: dict[str, Any] = {
-            "sr": (image, made.mean),
-            "spread": (image, made.spread),
-            "clear_count": (image[1:], self._fine(made.clear_count)),
-            "nearest_days": (image[1:], self._fine(days)),
-            "support": (image[1:], self._fine(made.support)),
-        }
-        if len(made.samples):
-            variables["samples"] = (("sample", *image), made.samples)
-        for name, (dims, values) in variables.items():
-            variables[name] = dims, values, MEANINGS[name] | {"grid_mapping": "spatial_ref"}
-        return xr.Dataset(
-            variables,
-            coords={
-                **place(made.grid),
-                "band": list(made.bands),
-                "time": np.datetime64(made.target, "ns"),
-            },
-            attrs={"target": f"{made.target}", "provenance": self._provenance()},
-        )
-
-    def _fine(self, coarse: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        scale = self.estimate.scale
-        return coarse.repeat(scale, axis=0).repeat(scale, axis=1)
-
-    def _provenance(self) -> str:
-        from sitsr.scenes.write.about import provenance
-
-        return json.dumps(provenance(self.estimate.provenance))
+        return dataset(variables_of(made), made.grid, made.bands, made.target, made.provenance)
 
 
-def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
-    series: Series | str | PathLike[str] | xr.Dataset | xr.DataArray,
-    date: Date | str,
+@overload
+def super_resolve(
+    series: Series | str | PathLike[str],
+    date: Day,
     *,
     samples: int = 4,
     steps: int | None = None,
@@ -130,11 +101,48 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     device: str = "auto",
     weights: str | PathLike[str] | None = None,
     progress: Progress | None = None,
-) -> Result:
-    """The ground at a date, finer than it was seen.
+) -> Result: ...
 
-    series    or whatever ``sitsr.open_series`` can open
-    date      the day asked for, as "YYYY-MM-DD" or a date; it need not be one of the series
+
+@overload
+def super_resolve(
+    series: xr.Dataset | xr.DataArray,
+    date: Day | Iterable[Day],
+    *,
+    samples: int = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    tile: int | None = None,
+    psf: float | Sequence[float] | None = None,
+    device: str = "auto",
+    weights: str | PathLike[str] | None = None,
+    block: int | None = None,
+) -> xr.Dataset: ...
+
+
+def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
+    series: Series | str | PathLike[str] | xr.Dataset | xr.DataArray,
+    date: Day | Iterable[Day],
+    *,
+    samples: int = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    tile: int | None = None,
+    psf: float | Sequence[float] | None = None,
+    device: str = "auto",
+    weights: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+    block: int | None = None,
+) -> Result | xr.Dataset:
+    """The ground at a date, finer than it was seen. A cube in, a cube out.
+
+    A series in memory, or a path, gives a ``Result``. A cube (Dataset or DataArray) gives a lazy
+    Dataset along time, of the variables of ``Result.to_xarray``: a few windows are looked at now,
+    the rest is read and made when it is computed, block by block. It can be of any size.
+
+    series    or a path, or a cube, that ``sitsr.open_series`` can open
+    date      the day asked for, as "YYYY-MM-DD" or a date; it need not be one of the series. For a
+              cube it may be several, which come out in order of time, each once
     samples   images to draw besides the best estimate, each as likely as the others
     steps     evaluations of the network for each sample; None is what the weights were made for
     seed      the same seed gives the same samples
@@ -145,15 +153,39 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
               sharpens less
     device    "auto", "cpu", "cuda" …
     weights   a file of weights; None is the one that comes with the package
-    progress  called with (tiles done, tiles in all)
+    progress  called with (tiles done, tiles in all); not for a cube
+    block     for a cube only: side of its chunks before they are enlarged, input pixels: changes
+              memory and time, never the result; None is the usual size
     """
-    target = day(date)
+    several = days(date)
+    settings = settings_of(samples, steps, seed, tile, psf)
+    if not isinstance(series, Series | str | PathLike):
+        if progress is not None:
+            raise InputError("progress was given with a cube, which is lazy; use that of Dask")
+        return _lazily(series, several, settings, weights, device, block)
+    if block is not None:
+        raise InputError("block was given, but is for cubes; leave it out, or hand in a Dataset")
+    if len(several) != 1:
+        raise InputError(
+            f"got {len(several)} dates for a series in memory; give one, hand in a Dataset, or use "
+            "sitsr.produce"
+        )
+    return _at_once(series, several[0], settings, weights, device, progress)
+
+
+def _at_once(
+    series: Series | str | PathLike[str],
+    target: Date,
+    settings: Settings,
+    weights: str | PathLike[str] | None,
+    device: str,
+    progress: Progress | None,
+) -> Result:
     from sitsr import inference, scenes
     from sitsr.model import bundled_weights, fingerprint, open_model
 
     if not isinstance(series, Series):
         series = scenes.open_series(series)
-    settings = settings_of(samples, steps, seed, tile, psf)
     path = Path(weights) if weights is not None else bundled_weights()
     model = open_model(path, device)
     warn_if_far(series.dates, target)
@@ -162,10 +194,31 @@ def super_resolve(  # noqa: PLR0913  (all but two are named by the caller)
     return Result(series, replace(estimate, provenance={**estimate.provenance, **told}))
 
 
+def _lazily(
+    cube: xr.Dataset | xr.DataArray,
+    dates: Sequence[Date],
+    settings: Settings,
+    weights: str | PathLike[str] | None,
+    device: str,
+    block: int | None,
+) -> xr.Dataset:
+    from sitsr.inference.lazily import lazily, refuse_held
+    from sitsr.model import open_model
+    from sitsr.scenes import Selection, open_scene
+    from sitsr.scenes.sources.cubes import CubePixels
+
+    bands = open_model(Path(weights) if weights is not None else None, device).card.bands
+    scene = open_scene(cube, wanted=Selection(bands=bands))  # which says what is no cube
+    refuse_held(cube)
+    alone = replace(scene, pixels=CubePixels(cube, scheduler="synchronous"))
+    job = make_job(alone, dates, settings=settings, weights=weights, device=device, block=block)
+    return lazily(replace(job, show=None))
+
+
 def produce(  # noqa: PLR0913  (all but three are named by the caller)
     scene: Scene,
     folder: str | PathLike[str],
-    dates: Date | str | Sequence[Date | str],
+    dates: Day | Iterable[Day],
     *,
     samples: int = 4,
     steps: int | None = None,
@@ -212,7 +265,7 @@ def produce(  # noqa: PLR0913  (all but three are named by the caller)
 
 def make_job(
     scene: Scene,
-    dates: Date | str | Sequence[Date | str],
+    dates: Day | Iterable[Day],
     *,
     settings: Settings,
     weights: str | PathLike[str] | None = None,
@@ -224,8 +277,7 @@ def make_job(
     from sitsr.model import bundled_weights
     from sitsr.report import write_pages
 
-    chosen = [dates] if isinstance(dates, Date | str) else dates
-    targets = tuple(sorted({day(each) for each in chosen}))
+    targets = days(dates)
     for target in targets:
         warn_if_far(scene.dates, target)
     path = Path(weights) if weights is not None else bundled_weights()
@@ -263,14 +315,25 @@ def settings_of(
     )
 
 
-def day(date: Date | str) -> Date:
+def days(dates: Day | Iterable[Day]) -> tuple[Date, ...]:
+    """The days that were meant, in order, each once."""
+    given: Any = dates
+    if hasattr(given, "__array__"):  # numpy's, pandas', xarray's
+        given = np.ravel(given)
+    many = isinstance(given, Iterable) and not isinstance(given, str)
+    return tuple(sorted({day(each) for each in (given if many else [given])}))
+
+
+def day(date: Day) -> Date:
     """The day that was meant."""
     if isinstance(date, datetime):
         return date.date()
     if isinstance(date, Date):
         return date
     try:
-        return Date.fromisoformat(date)
+        return Date.fromisoformat(
+            str(date.astype("datetime64[D]")) if isinstance(date, np.datetime64) else date
+        )
     except (ValueError, TypeError):
         raise InputError(
             f"{date!r} is not a date; write it as YYYY-MM-DD, such as 2021-07-18"

@@ -1,12 +1,11 @@
 """Super-resolve a series in memory, or a scene of any size.
 
-estimate   a series in memory: cut -> encode -> draw -> mend -> join
-scene      a scene, block by block: read -> estimate -> write
-journal    what of it is done, so that an interrupted run goes on
-workers    the same by processes and machines
-produce    all of it: from a scene to a product on disk
-lazily     a scene as a lazy cube
-forecast   what it will cost
+estimate    a series in memory: cut -> encode -> draw -> mend -> join
+scene       a scene, block by block: read -> estimate -> write
+journal     what of it is done, so that an interrupted run goes on
+workers     the same by processes and machines
+production  all of it: from a scene to a product on disk
+forecast    what it will cost
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from sitsr.inference.estimate import (
     super_resolve,
 )
 from sitsr.inference.forecast import Forecast, forecast
-from sitsr.inference.produce import Form, Means, Stage, produce
+from sitsr.inference.production import Form, Means, Stage, produce
 from sitsr.inference.scene import BLOCK, Job
 
 __all__ = [

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from odc.geo.geobox import GeoBox
 
 from sitsr import __version__
 from sitsr.inference.estimate import Settings, provenance, super_resolve
 from sitsr.inference.journal import place_of
 from sitsr.model import Model, fingerprint
-from sitsr.scenes import Area, Scene, read_window
+from sitsr.scenes import Area, Masking, Scene, read_window
 from sitsr.scenes.files import cut
 from sitsr.scenes.write import About, write_block
 from sitsr.series import NEVER, InputError, Series, SuperResolved
@@ -72,7 +73,7 @@ class Job:
                 *scene.plan.grid.shape,
             ],
             "area": scene.plan.area.shape.wkt if scene.plan.area else None,
-            "masking": repr(scene.masking),
+            "masking": _told(scene.masking),
             "target dates": [f"{target}" for target in self.targets],
             "weights": fingerprint(self.weights),
             "block": self.block,
@@ -81,21 +82,37 @@ class Job:
         }
 
 
+def _told(masking: Masking) -> list[Any]:
+    mask: Any = masking.mask
+    name = getattr(mask, "__qualname__", type(mask).__name__) if mask else None
+    return [name, *masking.cloud_classes, masking.dilate, masking.trusted]
+
+
 def blocks_of(job: Job, model: Model) -> list[Tile]:
     """The cores of the blocks that touch what is wanted, in an order in which little is read twice.
 
     Row by row, in strips as wide as the pixels under one row of blocks can be kept.
     """
-    grid, area = job.scene.plan.grid, job.scene.plan.area
-    side = -(-job.block // model.stride) * model.stride
-    cores = [
-        core
-        for core in plan(_shape(job), side)
-        if area is None or area.inside(cut(grid, core)).any()
-    ]
+    cores = [core for core in all_blocks_of(job, model) if is_wanted(job, core)]
     images = sum(2 * len(frame.bands) for frame in job.scene.frames)  # bytes a pixel
+    side = _side(job, model)
     strip = max(KEPT // (images * 3 * side), side)
     return sorted(cores, key=lambda core: (core.left // strip, core.top, core.left))
+
+
+def all_blocks_of(job: Job, model: Model) -> list[Tile]:
+    """The cores that cover the scene, wanted or not, row by row."""
+    return list(plan(_shape(job), _side(job, model)))
+
+
+def is_wanted(job: Job, core: Tile) -> bool:
+    """Whether a block touches what is wanted."""
+    area = job.scene.plan.area
+    return area is None or bool(area.inside(cut(job.scene.plan.grid, core)).any())
+
+
+def _side(job: Job, model: Model) -> int:
+    return -(-job.block // model.stride) * model.stride
 
 
 @lru_cache(4)
@@ -119,10 +136,16 @@ def make_blocks(
     """
     missing = [core for core in blocks if lacking(job, core, journal)]
     waited = 0.0
-    for core, series, seconds in _read_ahead(partial(read_block, job, model), missing):
-        waited += seconds
-        make_block(job, model, core, series, journal, told)
+    with bounded():
+        for core, series, seconds in _read_ahead(partial(read_block, job, model), missing):
+            waited += seconds
+            make_block(job, model, core, series, journal, told)
     return waited
+
+
+def bounded() -> Any:
+    """A context in which GDAL keeps no more than KEPT; else it takes a share of all memory."""
+    return rasterio.Env(GDAL_CACHEMAX=KEPT)
 
 
 def tiles_of(job: Job, model: Model, core: Tile) -> int:
@@ -181,20 +204,30 @@ def make_block(
     told: Callable[[int], None] = lambda tiles: None,
 ) -> None:
     """Estimate a block at every target date and write it down."""
-    outer = around(job, model, core)
-    inner = core.moved(-outer.top, -outer.left)
     notes = series.history[len(job.scene.history) :]
     for target in lacking(job, core, journal):
-        estimate = super_resolve(
-            series, target, model, job.settings, lambda done, total: told(1), inner
-        )
-        estimate = replace(estimate, provenance=provenance_of(job, model, target))
-        estimate = only_within(estimate, job.scene.plan.area)
+        estimate = estimate_block(job, model, core, series, target, told)
         show = None
         if job.show and core == middle(job, model):
-            part = series.crop(*inner.window())
+            part = series.crop(*core.within(around(job, model, core)))
             show = partial(job.show, estimate, part, job.scene.plan.grid)
         write_block(estimate, place_of(journal, target, core), notes, show)
+
+
+def estimate_block(
+    job: Job,
+    model: Model,
+    core: Tile,
+    series: Series,
+    target: date,
+    told: Callable[[int], None] = lambda tiles: None,
+) -> SuperResolved:
+    """A block at a target date, from what ``read_block`` gives."""
+    outer = around(job, model, core)
+    inner = core.moved(-outer.top, -outer.left)
+    made = super_resolve(series, target, model, job.settings, lambda done, total: told(1), inner)
+    made = replace(made, provenance=provenance_of(job, model, target))
+    return only_within(made, job.scene.plan.area)
 
 
 def about_job(job: Job, model: Model, target: date, notes: Sequence[str] = ()) -> About:

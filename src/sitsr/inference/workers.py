@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sitsr.inference.scene import Job, lacking, make_block, read_block, tiles_of
-from sitsr.model import Model, open_model
+from sitsr.inference.scene import Job, bounded, lacking, make_block, read_block, tiles_of
+from sitsr.model import Model, fingerprint, open_model
 from sitsr.series import InputError
 from sitsr.tiles import Tile
 
@@ -28,7 +28,8 @@ TRIES = 3
 """Times that a block is begun before the run gives up on it."""
 WAIT = 20
 """Seconds in which a scheduler must answer."""
-_at_work = Lock()
+at_work = Lock()
+"""Held by the thread of a process that computes, while others read."""
 
 
 def make_blocks_by_workers(
@@ -69,14 +70,21 @@ def make_blocks_by_workers(
 
 def _make(job: Job, core: Tile, journal: Path) -> None:
     """One block, on a worker: while one thread computes, another reads."""
-    model = _model(job.weights, job.device)
-    series = read_block(job, model, core)
-    with _at_work:
-        make_block(job, model, core, series, journal)
+    model = model_of(job)
+    with bounded():
+        series = read_block(job, model, core)
+        with at_work:
+            make_block(job, model, core, series, journal)
+
+
+def model_of(job: Job) -> Model:
+    """The model of a job, opened once a process, and anew if its file has become another."""
+    there = job.weights.is_file()  # else opening it says what is wrong
+    return _opened(job.weights, job.device, fingerprint(job.weights) if there else "")
 
 
 @lru_cache(1)
-def _model(weights: Path, device: str) -> Model:
+def _opened(weights: Path, device: str, content: str) -> Model:
     return open_model(weights, device)
 
 

@@ -115,29 +115,32 @@ def parse_cube(cube: Cube, *, assume_crs: Any = None) -> tuple[tuple[Frame, ...]
 
 
 class CubePixels:
-    """The pixels of a cube's frames, loaded window by window."""
+    """The pixels of a cube's frames, loaded window by window.
 
-    def __init__(self, cube: Cube) -> None:
-        self._data = _as_dataset(cube)
+    scheduler  what loads them where Dask does; None is the usual one. Within a task of Dask it
+               must be "synchronous", for there tasks must not wait for other tasks
+    """
+
+    def __init__(self, cube: Cube, scheduler: str | None = None) -> None:
+        self._data = _as_dataset(cube).reset_coords(drop=True)
         self._bands = {str(band_name(name)): name for name in _band_variables(self._data)}
+        self._how = {} if scheduler is None else {"scheduler": scheduler}
 
     def image(self, frame: Frame, window: Tile) -> Raw:
         """[C, h, w] digital numbers of a window of the frame's grid."""
-        return np.stack(
-            [
-                self._part(self._bands[band], index, window)
-                for band, index in zip(frame.bands, frame.indexes, strict=True)
-            ]
-        )
+        names = [self._bands[band] for band in frame.bands]
+        part = self._part(names, frame.indexes[0], window)
+        return np.stack([part[name].to_numpy() for name in names])
 
     def layer(self, cover: Cover, frame: Frame, window: Tile) -> Raw:
         """[h, w] values of its mask there."""
-        return self._part(cover.file, cover.index, window)
+        return self._part([cover.file], cover.index, window)[cover.file].to_numpy()
 
-    def _part(self, name: str, time: int, window: Tile) -> Raw:
+    def _part(self, names: list[str], time: int, window: Tile) -> xr.Dataset:
+        """Variables (y, x) at once: Dask loads a chunk that holds several bands once."""
         rows, cols = window.window()
-        layer = self._data[name].isel(time=time, y=rows, x=cols)
-        return layer.transpose("y", "x").to_numpy()
+        part = self._data[names].isel(time=time, y=rows, x=cols)
+        return part.compute(**self._how).transpose("y", "x")
 
 
 def _as_dataset(cube: Cube) -> xr.Dataset:

@@ -13,7 +13,8 @@ The last three are known for the input's pixels and repeated for the fine ones w
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from odc.geo.geobox import GeoBox
 from sitsr.scenes.write.about import CREDIT, About, provenance, software_version
 from sitsr.scenes.write.mosaic import Blocks
 from sitsr.scenes.write.rasters import Raster, layout
-from sitsr.series import SUPPORT
+from sitsr.series import NEVER, SUPPORT, SuperResolved
 
 if TYPE_CHECKING:
     import pystac
@@ -47,6 +48,75 @@ MEANINGS: dict[str, dict[str, Any]] = {
     },
 }
 """CF attributes of each variable."""
+
+AXES: dict[str, tuple[str, ...]] = {
+    "sr": ("band", "y", "x"),
+    "spread": ("band", "y", "x"),
+    "samples": ("sample", "band", "y", "x"),
+    "clear_count": ("y", "x"),
+    "nearest_days": ("y", "x"),
+    "support": ("y", "x"),
+}
+"""Of each variable at one date."""
+
+UNSEEN: dict[str, np.generic] = {
+    "sr": np.float32(np.nan),
+    "spread": np.float32(np.nan),
+    "samples": np.float32(np.nan),
+    "clear_count": np.int16(0),
+    "nearest_days": np.float32(np.nan),
+    "support": np.uint8(0),
+}
+"""What each variable is where nothing was ever seen, and its type."""
+
+
+def variables_of(made: SuperResolved) -> dict[str, np.ndarray[Any, Any]]:
+    """An estimate's variables on its fine grid, along AXES; samples only where there are any."""
+
+    def fine(coarse: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return coarse.repeat(made.scale, axis=0).repeat(made.scale, axis=1)
+
+    days = made.nearest_days.astype(np.float32)
+    days[made.nearest_days == NEVER] = np.nan
+    samples = {"samples": made.samples} if len(made.samples) else {}
+    return {
+        "sr": made.mean,
+        "spread": made.spread,
+        **samples,
+        "clear_count": fine(made.clear_count),
+        "nearest_days": fine(days),
+        "support": fine(made.support),
+    }
+
+
+def dataset(
+    values: Mapping[str, Any],
+    grid: GeoBox,
+    bands: Sequence[str],
+    targets: date | Sequence[date],
+    told: dict[str, Any],
+) -> xr.Dataset:
+    """Variables as a Dataset with its coordinates and what they mean.
+
+    values   along AXES for one target date; for a sequence of them each with time in front
+    grid     the fine one
+    told     the provenance
+    """
+    import xarray as xr
+
+    days, front = ([targets], ()) if isinstance(targets, date) else (targets, ("time",))
+    times = np.array(days, "datetime64[ns]")
+    return xr.Dataset(
+        {
+            name: ((*front, *AXES[name]), array, MEANINGS[name] | {"grid_mapping": "spatial_ref"})
+            for name, array in values.items()
+        },
+        coords={**place(grid), "band": list(bands), "time": (front, times if front else times[0])},
+        attrs={
+            "target": ", ".join(f"{day}" for day in days),
+            "provenance": json.dumps(provenance(told)),
+        },
+    )
 
 
 def variable_of(raster: Raster) -> str:

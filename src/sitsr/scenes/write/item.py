@@ -73,7 +73,8 @@ def where(product: About) -> str:
     """Place and pixel size, as part of a name."""
     grid = product.fine
     west, north, pixel = grid.transform.c, grid.transform.f, grid.transform.a
-    crs = str(grid.crs).replace(":", "")[:20]
+    epsg = reference(grid).epsg
+    crs = f"EPSG{epsg}" if epsg else "local"
     return f"{crs}-{west:.0f}-{north:.0f}-{pixel:g}m"
 
 

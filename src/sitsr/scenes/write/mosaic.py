@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
-from rasterio.errors import RasterioError
+from rasterio._err import CPLE_BaseError  # what its copy raises, of no other family
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.shutil import copy
 
 from sitsr.scenes.write.about import About, tags
@@ -53,8 +55,9 @@ def write_cog(raster: Raster, product: About, blocks: Blocks, folder: Path) -> N
                 bigtiff="IF_SAFER",
                 num_threads="ALL_CPUS",
             )
+            check_same(joined, draft)
         draft.replace(path)
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         broken = forget_broken(raster, blocks)
         what = f"{broken} blocks are broken and were removed" if broken else f"{error}"
         raise InputError(
@@ -64,6 +67,14 @@ def write_cog(raster: Raster, product: About, blocks: Blocks, folder: Path) -> N
     finally:
         for left in path.parent.glob(f"{path.stem}.draft.*"):  # GDAL's own drafts as well
             left.unlink()
+
+
+def check_same(one: Path, other: Path) -> None:
+    """Raise RasterioIOError if two rasters differ: where a disk is full, GDAL may say nothing."""
+    with rasterio.open(one) as wanted, rasterio.open(other) as got:
+        for number in wanted.indexes:
+            if wanted.checksum(number) != got.checksum(number):
+                raise RasterioIOError("it was not written whole")
 
 
 @contextmanager
@@ -80,15 +91,13 @@ def virtual(raster: Raster, product: About, blocks: Blocks, folder: Path) -> Ite
 
 def forget_broken(raster: Raster, blocks: Blocks) -> int:
     """Take away the blocks whose raster cannot be read, so that they are made again."""
-    from shutil import rmtree
-
     broken = 0
     for _, place in blocks:
         try:
             with rasterio.open(place / raster.href) as file:
                 for _, window in file.block_windows():
                     file.read(window=window)
-        except RasterioError:
+        except (RasterioError, CPLE_BaseError):
             rmtree(place, ignore_errors=True)
             broken += 1
     return broken
