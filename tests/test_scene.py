@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -33,7 +34,7 @@ from sitsr.inference import super_resolve as in_memory
 from sitsr.inference.journal import journal_of, opened, place_of
 from sitsr.inference.scene import KEPT, blocks_of
 from sitsr.model import bundled_weights, open_model, save_model
-from sitsr.scenes import Scene, area_of_box, open_scene, read_series
+from sitsr.scenes import Scene, area_of_box, open_scene, read_series, read_window
 from sitsr.series import InputError
 from sitsr.tiles import Tile
 
@@ -396,6 +397,27 @@ def test_a_part_that_cannot_be_read_is_not_clear_and_said_so(
     with rasterio.open(out / "clear_count.tif") as file:
         count = file.read(1)[:, 2:]
     assert (count[:, :40] == 4).mean() > 0.9 and (count[:, -20:] == 3).mean() > 0.9
+
+
+def test_an_image_that_is_gone_stops_any_run(weights: Path, tmp_path: Path) -> None:
+    """It would be a hole that nobody asked for: a worker that lacks a disk makes only holes."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sorted(DEMO.glob("*.tif"))[-3:]:
+        shutil.copy(path, images)
+    scene = open_scene(images, strict=False)
+    (images / path.name).unlink()
+    elsewhere = pickle.loads(pickle.dumps(scene))
+    with pytest.raises(InputError, match=f"{path.name} is not there; put it back"):
+        produce(make_job(elsewhere, weights), tmp_path / "result")
+
+
+def test_a_scene_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DEMO.parent)
+    scene = open_scene(DEMO.name, strict=False)
+    monkeypatch.chdir(tmp_path)
+    assert all(Path(frame.source).is_file() for frame in scene.frames)
+    assert read_window(scene, Tile(0, 0, 20, 30)).clear.any()
 
 
 @pytest.mark.slow

@@ -147,6 +147,8 @@ def _parse(
     assume_crs: Any,
 ) -> tuple[tuple[Frame, ...], tuple[str, ...], Pixels]:
     """The frames of whatever a source is, what was assumed, and where their pixels are."""
+    if isinstance(source, (str, PathLike)) and Path(source).exists():
+        source = Path(source).absolute()  # for workers, and a later run, that stand elsewhere
     if isinstance(source, (str, PathLike)) and is_stac(str(source)):
         search = Search(wanted.area.bbox if wanted.area else None, wanted.dates, wanted.max_cloud)
         needed = bands or wanted.bands or FINEST

@@ -22,6 +22,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
 from sitsr.clouds import clear_sky
+from sitsr.scenes.environment import is_remote
 from sitsr.scenes.files import Files, cut, under
 from sitsr.scenes.frames import Cover, Frame
 from sitsr.scenes.masking import Masking
@@ -270,10 +271,20 @@ def _read_all(scene: Scene, group: Sequence[int], window: Tile, notes: list[str]
                 frame = scene.frames[i]
                 if scene.strict:
                     raise _broken(frame, got) from got
+                _check_there(frame)
                 notes.append(f"left out a part of {Path(frame.source).name} that cannot be read")
                 got = _blank(frame, window)
             reads.append(got)
     return reads
+
+
+def _check_there(frame: Frame) -> None:
+    """Refuse an image whose files are gone: a hole in all of it is no broken part."""
+    for path in frame.paths:
+        if not is_remote(path) and not path.startswith("/vsi") and not Path(path).exists():
+            raise InputError(
+                f"{path} is not there; put it back, or give each worker its images at the same path"
+            )
 
 
 def _blank(frame: Frame, window: Tile) -> _Read:

@@ -22,7 +22,7 @@ import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from sitsr.scenes.write.about import About, provenance, tags
+from sitsr.scenes.write.about import CREDIT, About, provenance, software_version
 from sitsr.scenes.write.mosaic import Blocks
 from sitsr.scenes.write.rasters import Raster, layout
 from sitsr.series import NEVER, SUPPORT, SuperResolved
@@ -163,11 +163,23 @@ def template(products: Sequence[About]) -> tuple[xr.Dataset, dict[str, dict[str,
         if raster.nodata is not None:
             encoding[name] |= {"_FillValue": np.dtype(raster.dtype).type(raster.nodata)}
         if raster.scale:
-            encoding[name] |= {"scale_factor": raster.scale, "add_offset": 0.0}
+            encoding[name]["scale_factor"] = raster.scale
     days = np.array([np.datetime64(product.target, "ns") for product in products])
     coords = {**place(first.fine), "band": list(first.bands), "time": days}
-    told = {key.removeprefix("TIFFTAG_").lower(): text for key, text in tags(first).items()}
-    return xr.Dataset(variables, coords=coords, attrs=told), encoding
+    return xr.Dataset(variables, coords=coords, attrs=_told(products)), encoding
+
+
+def _told(products: Sequence[About]) -> dict[str, str]:
+    """How all of the cube was made; how each date is served, by date."""
+    served = {f"{p.target}": p.provenance.get("served") for p in products}
+    made = {**provenance(products[0].provenance), "served": served}
+    return {
+        "Conventions": "CF-1.10",
+        "title": "Super-resolved Sentinel-2 reflectance",
+        "source": f"sitsr {software_version(products[0].provenance)}",
+        "copyright": CREDIT,
+        "provenance": json.dumps(made, ensure_ascii=False),
+    }
 
 
 def add_to_cube(path: Path, number: int, product: About, blocks: Blocks) -> None:
@@ -196,7 +208,7 @@ def cube_asset(href: str) -> pystac.Asset:
     return pystac.Asset(
         href,
         title="All rasters as one cube",
-        media_type="application/vnd+zarr; version=2",
+        media_type="application/vnd.zarr; version=2",
         roles=["data"],
     )
 
@@ -214,9 +226,13 @@ def place(grid: GeoBox) -> dict[str, Any]:
         "spatial_ref": grid.crs.to_wkt(),
         "GeoTransform": " ".join(f"{number!r}" for number in (c, a, 0.0, f, 0.0, e)),
     }
-    axis = {"units": "m", "crs": str(grid.crs)}
+
+    def axis(name: str) -> dict[str, str]:
+        standard = f"projection_{name}_coordinate"
+        return {"axis": name.upper(), "standard_name": standard, "units": "m", "crs": f"{grid.crs}"}
+
     return {
-        "y": ("y", f + e * (np.arange(rows) + 0.5), axis | {"axis": "Y"}),
-        "x": ("x", c + a * (np.arange(cols) + 0.5), axis | {"axis": "X"}),
+        "y": ("y", f + e * (np.arange(rows) + 0.5), axis("y")),
+        "x": ("x", c + a * (np.arange(cols) + 0.5), axis("x")),
         "spatial_ref": ((), grid.crs.epsg or 0, about),
     }

@@ -1,7 +1,10 @@
 """How QGIS is to show a raster at once: NAME.qml beside NAME.tif, which it finds by itself.
 
-Values are those that QGIS shows, with the scale of the file applied. The stretch of reflectance is
-that of the pictures of the report, without its bend, so that two products can be compared.
+Values are those that QGIS shows, with the scale of the file applied. Natural colour is that of the
+pictures of the report, so that they and two products can be compared; its bend is QGIS's gamma,
+which QGIS has since 3.16: older ones show the stretch without it.
+
+The format is told nowhere but by QGIS's source: what each class of src/core/raster reads.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from sitsr.scenes.write.pictures import BRIGHTEST, NATURAL
+from sitsr.scenes.write.pictures import BRIGHTEST, EXPONENT, NATURAL
 from sitsr.scenes.write.rasters import Raster
 
 HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
@@ -61,13 +64,23 @@ def style(raster: Raster) -> str:
         _ramp(pipe, RAMPS[name])
     else:
         _natural(pipe, raster.bands)
+        bend = {"brightness": "0", "contrast": "0", "gamma": f"{1 / EXPONENT:g}"}
+        SubElement(pipe, "brightnesscontrast", bend)
     indent(root)
     return f"{HEAD}{tostring(root, encoding='unicode')}\n"
 
 
 def _renderer(pipe: Element, kind: str, **attributes: str) -> Element:
-    usual = {"type": kind, "opacity": "1", "alphaBand": "-1"}
-    return SubElement(pipe, "rasterrenderer", usual | attributes)
+    usual = {"type": kind, "opacity": "1", "alphaBand": "-1", "nodataColor": ""}
+    renderer = SubElement(pipe, "rasterrenderer", usual | attributes)
+    origin = SubElement(renderer, "minMaxOrigin")  # limits are these, and not those of the pixels
+    for name, text in (
+        ("limits", "None"),
+        ("extent", "WholeRaster"),
+        ("statAccuracy", "Estimated"),
+    ):
+        SubElement(origin, name).text = text
+    return renderer
 
 
 def _natural(pipe: Element, bands: tuple[str, ...]) -> None:
@@ -95,6 +108,7 @@ def _ramp(pipe: Element, ramp: Ramp) -> None:
     renderer = _renderer(pipe, "singlebandpseudocolor", band="1", **limits)
     shader = SubElement(SubElement(renderer, "rastershader"), "colorrampshader")
     shader.attrib |= {"colorRampType": "INTERPOLATED", "classificationMode": "1", "clip": "0"}
+    shader.attrib |= {"minimumValue": low, "maximumValue": high}  # of the legend
     for value, colour in ramp:
         told = f"{value:g}"
         SubElement(shader, "item", value=told, label=told, color=colour, alpha="255")
