@@ -387,16 +387,32 @@ def broken(scene: Scene, frame: int) -> Scene:
 
 
 def test_a_part_that_cannot_be_read_is_not_clear_and_said_so(
-    masked: Scene, weights: Path, tmp_path: Path
+    masked: Scene, weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lenient = replace(broken(masked, 1), strict=False)
     out = produce(make_job(lenient, weights, settings=replace(QUICK, samples=0)), tmp_path / "r")
     name = Path(masked.frames[1].source).name
     history = json.loads((out / "item.json").read_text())["properties"]["sitsr:history"]
     assert f"left out a part of {name} that cannot be read" in history
+    assert f"left out a part of {name} that cannot be read" in caplog.text
     with rasterio.open(out / "clear_count.tif") as file:
         count = file.read(1)[:, 2:]
     assert (count[:, :40] == 4).mean() > 0.9 and (count[:, -20:] == 3).mean() > 0.9
+
+
+def test_where_no_image_can_be_read_any_run_stops(
+    masked: Scene, weights: Path, tmp_path: Path
+) -> None:
+    class Down:
+        def image(self, *given: Any) -> Any:
+            raise RasterioIOError("no network")
+
+        layer = image
+
+    down = replace(masked, pixels=Down(), strict=False)
+    with pytest.raises(InputError, match="none of the 4 images of a window can be read; see to"):
+        produce(make_job(down, weights), tmp_path / "result")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_that_is_gone_stops_any_run(weights: Path, tmp_path: Path) -> None:

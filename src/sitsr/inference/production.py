@@ -6,6 +6,7 @@ byte as without: nothing in it tells when, where, in how many parts or by how ma
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from sitsr.scenes.write import (
 )
 from sitsr.series import InputError
 from sitsr.tiles import Tile
+
+log = logging.getLogger(__name__)
 
 Form = Literal["cog", "zarr"]
 Stage = Callable[[str, int, int], None]
@@ -114,6 +117,8 @@ def _join(job: Job, model: Model, cores: list[Tile], out: Path, form: Form, tell
         about_job(job, model, target, notes_of(each))
         for target, each in zip(job.targets, blocks, strict=True)
     ]
+    for note in notes_of([each for of_date in blocks for each in of_date]):
+        log.warning(note)
     names = [f"{target}" if count > 1 else "." for target in job.targets]
     for number, (name, about, each) in enumerate(zip(names, abouts, blocks, strict=True)):
         folder, home = product / name, out / name

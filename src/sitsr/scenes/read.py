@@ -157,15 +157,17 @@ def read_window(scene: Scene, window: Tile | None = None) -> Series:
     """The series under a window of the plan's grid [top, bottom) × [left, right), or under all.
 
     All dates are there, also those that saw nothing here. An image that cannot be read here stops
-    the work (InputError), or is told in the history, where the scene is not strict.
+    the work (InputError), or is told in the history, where the scene is not strict and others can.
     """
     whole = scene.plan.grid
     grid = cut(whole, window or Tile(0, 0, *whole.shape))
     layers: dict[int, Layer] = {}
     notes: list[str] = []
+    tried = 0
     for group in _on_one_grid(scene.frames):
         native = _native(scene, group, grid)
         reads = _read_all(scene, group, native, notes) if native is not None else []
+        tried += len(reads)
         if not reads:
             continue
         images = np.stack(
@@ -177,6 +179,11 @@ def read_window(scene: Scene, window: Tile | None = None) -> Series:
         clear = _clear(images, reads, scene.masking)
         for i, read, image, bright in zip(group, reads, images, clear, strict=True):
             layers[i] = onto(grid, image, read.seen, bright, read.grid, scene.scales[i])
+    if notes and len(notes) == tried:  # it is not an image that is broken
+        raise InputError(
+            f"none of the {tried} images of a window can be read; see to the disk or the network, "
+            "and try again"
+        )
     return _joined(scene.frames, layers, grid, (*scene.history, *notes))
 
 
