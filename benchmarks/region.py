@@ -1,6 +1,6 @@
 """Memory and throughput of a whole Sentinel-2 tile of many dates, by number of processes.
 
-    python benchmarks/region.py [--blocks 10] [--samples 4] [--dates 20] [--workers 1 2]
+    python benchmarks/region.py [--blocks 6] [--samples 4] [--dates 20] [--workers 1 2]
 
 The scene is made up: 10 980 × 10 980 pixels and 20 dates with their masks, the bundled series
 repeated under the first blocks and nothing elsewhere (sparse files). The first blocks are made at
@@ -169,7 +169,7 @@ def enlarge_by_gdal(scene: Path, out: Path, blocks: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--blocks", type=int, default=10)
+    parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--dates", type=int, default=20)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
