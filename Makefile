@@ -29,6 +29,7 @@ results: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/scene.py
+	$(BIN)/python benchmarks/region.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/store.py
