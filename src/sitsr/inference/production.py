@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Literal
 
 import rasterio
@@ -102,6 +103,7 @@ def _check_seen(job: Job, blocks: list[Tile], journal: Path) -> None:
         with rasterio.open(path) as file:
             if file.read(1).any():
                 return
+    rmtree(journal / "blocks")  # to go on with them would end here again
     raise InputError(
         f"there is no clear pixel on any of {len(job.scene.dates)} dates; give more dates, or "
         "other cloud classes if the ground can be seen"
