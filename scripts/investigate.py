@@ -335,6 +335,5 @@ PARTS: Mapping[str, Part] = {
 
 
 if __name__ == "__main__":
-    logging.getLogger("sitsr.inference").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     main()

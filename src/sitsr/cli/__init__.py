@@ -313,7 +313,6 @@ def evaluate(
         extra=extras(extra),
         device=device,
     )
-    logging.getLogger("sitsr.inference").setLevel(logging.ERROR)  # dates far away are the point
     with progress("Scoring") as step:
         folder = run(plan, step)
     if logging.getLogger("sitsr").level < logging.ERROR:
