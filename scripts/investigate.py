@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from sitsr.baselines import nearest_bicubic
-from sitsr.datasets import OTHER_SENSOR, Pair, Source
+from sitsr.datasets import OTHER_SENSOR, Pair, Source, at_hand, real_pairs
+from sitsr.datasets import REAL as REAL_PAIR
+from sitsr.datasets.prepare import Preparation, prepare
 from sitsr.evaluation import Estimate, Plan, baselines, sources_in
 from sitsr.evaluation.bench import loader, score_all
 from sitsr.evaluation.entrants import (
@@ -37,7 +39,7 @@ from sitsr.evaluation.entrants import (
 from sitsr.evaluation.keeping import Keeper
 from sitsr.evaluation.suites import AT_SENSOR
 from sitsr.inference import Settings
-from sitsr.model import Card, Model, open_model
+from sitsr.model import Card, Model, bundled_weights, open_model
 from sitsr.series import Series
 from sitsr.training import read_recipe, train
 
@@ -125,12 +127,16 @@ STEPS: Mapping[str, tuple[int, ...]] = {
     "flow matching": (100, 8),
 }
 
+WIDER = ("network.width=64", "network.encoder_settings={frame_width: 48, trunk_blocks: 10}")
+
 ALSAT: Runs = {
-    "ours, one date": (
+    "ours, one date": ("method=sitsr", "steps=440", *WIDER),
+    "ours, one date, held to nothing": (
         "method=sitsr",
         "steps=440",
-        "network.width=64",
-        "network.encoder_settings={frame_width: 48, trunk_blocks: 10}",
+        *WIDER,
+        "network.consistent=false",
+        "network.deblurred=false",
     ),
     "SRCNN": ("method=srcnn", "steps=2500"),
     "SRResNet": ("method=srresnet", "steps=360"),
@@ -139,9 +145,41 @@ ALSAT: Runs = {
 """Single-date networks on real pairs of one sensor, each for about the same time."""
 
 
+def under_the_same_mean(run: str, data: Path, runs: Path) -> tuple[str, ...]:
+    """Generators begin with the encoder and the mean of one run, and leave them as they are."""
+    return (f"start={fitted(PARTS['fusion'], ONE, data, runs)}",)
+
+
+def on_the_other_pairs(run: str, data: Path, runs: Path) -> tuple[str, ...]:
+    """The bundled weights, and a store of every pair but the one that is left out."""
+    how, _, number = run.removesuffix(" left out").rpartition(", ")
+    fit = "gain" if "regression" in how else "contrast"
+    folder = (runs / f"pairs-{fit}-without-{number}").absolute()
+    if not folder.exists():
+        others = [k for k in ("0", "2", "3") if k != number]
+        found = real_pairs(data / "austria_pairs", tuple(others))
+        told = Preparation(register=True, harmonise=fit)
+        prepare([at_hand(pair) for pair in found], folder, told)
+    return (f"start={bundled_weights()}", f"pairs.folder={folder}")
+
+
 def validation(data: Path, card: Card, dates: int) -> list[Source]:
     return sources_in(data, "validation", card, dates)
 
+
+HELD_TO_NOTHING = "network.consistent=false"
+
+REAL: Runs = {
+    f"{how}, {number} left out": changes
+    for how, changes in {
+        "held to Sentinel-2": (),
+        "held to nothing": (HELD_TO_NOTHING,),
+        "held to nothing, regression": (HELD_TO_NOTHING,),
+    }.items()
+    for number in ("0", "2", "3")
+}
+"""Ways of learning from two real pairs, each pair left out in turn; "regression" is of the pair's
+radiometry, which is of equal contrast otherwise."""
 
 LEFT_OUT = ("scale transfer, date held out", AT_SENSOR)
 
@@ -160,6 +198,11 @@ def real(data: Path, card: Card) -> list[Source]:
     pairs = [each for each in sources_in(data, "test", card, 1) if each.kind in OTHER_SENSOR]
     transfers = [each for each in validation(data, card, 1) if each.kind == TRANSFER]
     return pairs + transfers
+
+
+def orthophotos(data: Path, card: Card) -> list[Source]:
+    """Real pairs of the true scale."""
+    return [each for each in sources_in(data, "test", card, 1) if each.kind == REAL_PAIR]
 
 
 def few(data: Path, card: Card) -> list[Source]:
@@ -194,9 +237,7 @@ def fitted(part: Part, run: str, data: Path, runs: Path) -> Path:
     folder = runs / f"{part.trained}-{run}".replace(", ", "-").replace(" ", "-")
     weights, done = folder / "weights.safetensors", folder / "done"
     if not done.exists():
-        changes = (f"name={run}".replace(",", ""), *part.runs[run])
-        if part.start:
-            changes += (f"start={fitted(PARTS['fusion'], part.start, data, runs)}",)
+        changes = (f"name={run}".replace(",", ""), *part.runs[run], *part.also(run, data, runs))
         print(f"{part.trained}: training {run}", file=sys.stderr, flush=True)
         recipe = read_recipe(RECIPES / part.recipe, changes)
         with warnings.catch_warnings():
@@ -211,6 +252,8 @@ def scored(name: str, weights: Mapping[str, Path], data: Path) -> None:
     part, models = PARTS[name], {run: open_model(path, "auto") for run, path in weights.items()}
     sources = part.sources(data, next(iter(models.values())).card)
     entrants = [each for each in baselines() if each.name == "bicubic"]
+    if name == "real":
+        entrants += mean("as shipped", open_model(None, "auto"), version_of(bundled_weights()))
     for run, model in models.items():
         entrants += part.enter(run, model, version_of(weights[run]))
     keeper = Keeper(KEPT / f"{name}.parquet", configuration(name, models))
@@ -241,6 +284,13 @@ def mean_and_placebo(run: str, model: Model, version: str) -> list[Entrant]:
     """The mean, and what it makes of the dates in another order."""
     (honest,) = mean(run, model, version)
     return [honest, tampered(honest, f"{run}, dates shuffled", shuffled)]
+
+
+def on_its_own_pair(run: str, model: Model, version: str) -> list[Entrant]:
+    """The mean on the pair that a run did not see; three runs make one line of the table."""
+    how, _, number = run.removesuffix(" left out").rpartition(", ")
+    (made,) = mean(how, model, version)
+    return [replace(made, enters=lambda pair: pair.patch == f"pair {number}")]
 
 
 def samples(run: str, model: Model, version: str) -> list[Entrant]:
@@ -318,8 +368,8 @@ class Part:
     enter: Callable[[str, Model, str], list[Entrant]]
     """(run, model, version) -> who competes."""
     sources: Callable[[Path, Card], list[Source]]
-    start: str = ""
-    """Run of "fusion" that its runs begin with."""
+    also: Callable[[str, Path, Path], tuple[str, ...]] = lambda run, data, runs: ()
+    """(run, data, folder of runs) -> further changes to its recipe."""
 
 
 ONE, SAME = "target date", "austria and NAIP"
@@ -327,9 +377,10 @@ ONE, SAME = "target date", "austria and NAIP"
 PARTS: Mapping[str, Part] = {
     "fusion": Part("fusion", "fusion.yaml", FUSION, mean_and_placebo, dated),
     "simulated": Part("simulated", "transfer.yaml", SIMULATED, mean, real),
-    "samplers": Part("samplers", "samplers.yaml", SAMPLERS, samples, few, start=ONE),
+    "samplers": Part("samplers", "samplers.yaml", SAMPLERS, samples, few, under_the_same_mean),
     "alsat2b": Part("alsat2b", "alsat2b.yaml", ALSAT, mean, alsat),
     "frames": Part("fusion", "fusion.yaml", {ONE: FUSION[ONE]}, fewer_frames, dated),
+    "real": Part("real", "real.yaml", REAL, on_its_own_pair, orthophotos, on_the_other_pairs),
     "sensor": Part("simulated", "transfer.yaml", {SAME: SIMULATED[SAME]}, sensors, real),
 }
 

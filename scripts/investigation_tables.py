@@ -74,6 +74,16 @@ COLUMNS: Mapping[str, Sequence[tuple[str, Told, str]]] = {
     ],
     "simulated": REAL_PAIRS,
     "sensor": REAL_PAIRS,
+    "real": [
+        column
+        for pair in ("pair 0", "pair 2", "pair 3")
+        for column in (
+            (f"{pair}: PSNR {OVER}, dB", patch(REAL, pair), f"{OVER} psnr"),
+            ("at equal contrast", patch(REAL, pair), f"{OVER} psnr_contrast"),
+            (f"detail {OVER}", patch(REAL, pair), f"{OVER} detail"),
+            ("consistency", patch(REAL, pair), "consistency"),
+        )
+    ],
     "samplers": [
         (f"{TRANSFER}: CRPS", every(TRANSFER), "crps"),
         ("coverage of 90 %", every(TRANSFER), "coverage90"),

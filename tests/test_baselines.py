@@ -7,7 +7,14 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sitsr.baselines import bicubic, median, median_bicubic, nearest, nearest_bicubic
+from sitsr.baselines import (
+    bicubic,
+    median,
+    median_bicubic,
+    nearest,
+    nearest_bicubic,
+    weighted_bicubic,
+)
 from sitsr.series import InputError, Series
 
 T, C, H, W = 5, 3, 6, 9
@@ -67,7 +74,7 @@ def test_the_median_is_over_clear_dates(series):
             np.testing.assert_allclose(image[:, row, col], expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("system", [nearest_bicubic, median_bicubic])
+@pytest.mark.parametrize("system", [nearest_bicubic, median_bicubic, weighted_bicubic])
 def test_what_lies_under_cloud_does_not_matter(system, series):
     target = date(2021, 7, 9)
     images = np.where(series.clear[:, None], series.images, np.float32(9))

@@ -17,6 +17,7 @@ from sitsr.encoders import (
     TargetDateEncoder,
     anchor_at_target,
     describe_days,
+    nearness,
     upsample,
 )
 
@@ -138,14 +139,38 @@ def test_the_anchor_is_its_formula() -> None:
     images, clear, days = make_frames()
     anchor, _ = anchor_at_target(images, clear, days)
     b, row, col = 0, 3, 7
+
+    def weight(day: float) -> float:
+        season = min(abs(abs(day) - 365.25 * k) for k in range(4))
+        return 1 / (1 + abs(day)) ** 2 + 1 / (1 + season + 18 * abs(day) / 365.25) ** 2
+
     pairs = [
-        (1 / (1 + abs(float(days[b, t]))) ** 2, images[b, t, :, row, col])
+        (weight(float(days[b, t])), images[b, t, :, row, col])
         for t in range(T)
         if clear[b, t, row, col]
     ]
     assert 1 < len(pairs) < T
     wanted = sum(weight * image for weight, image in pairs) / sum(weight for weight, _ in pairs)
     torch.testing.assert_close(anchor[b, :, row, col], wanted)
+
+
+def test_nearness_falls_with_time_and_rises_again_in_the_season() -> None:
+    days = torch.arange(0.0, 1000.0)
+    near = nearness(days)
+    torch.testing.assert_close(near, nearness(-days))
+    assert (near[:183].diff() < 0).all()  # within half a year nothing but time counts
+    peaks = [k for k in range(2, len(near) - 1) if near[k - 1] < near[k] > near[k + 1]]
+    assert [abs(k - 365.25 * (n + 1)) < 1 for n, k in enumerate(peaks)] == [True, True]
+    assert near[365] > near[730] > near[913]  # a year, two years, half a year more
+
+
+def test_no_more_and_no_less_comes_out_than_was_seen() -> None:
+    images, clear, days = make_frames()
+    anchor, seen = anchor_at_target(images, clear, days)
+    least = images.where(clear.unsqueeze(2), torch.inf).amin(1)
+    most = images.where(clear.unsqueeze(2), -torch.inf).amax(1)
+    inside = (anchor >= least - 1e-6) & (anchor <= most + 1e-6)
+    assert inside.where(seen > 0, True).all() and not anchor.where(seen > 0, 0.0).isnan().any()
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -7,6 +7,7 @@ import torch
 from conftest import BANDS, make_model, make_series, perturbed
 from sitsr.denoisers import fold
 from sitsr.diffusion import karras
+from sitsr.generators import MOST_RESIDUAL
 from sitsr.inference import Settings, super_resolve
 from sitsr.model import GENERATORS, Model
 from sitsr.series import InputError
@@ -153,3 +154,12 @@ def test_an_error_of_whole_fields_is_learnt_from_scores_of_blocks():
         folded = torch.stack([fold(each, SCALE, "unshuffle") for each in members])
         score[name] = float(model.generator._coarse(folded, truth, torch.ones(shape)))
     assert score["fields"] < score["pixels"]
+
+
+def test_a_residual_beyond_what_is_trained_on_is_cut():
+    model = tiny("rotation", consistent=False)
+    with torch.no_grad():
+        estimate = model(*frames())
+        drawn = model.sample(estimate, lambda k: 1e6 * field(k), 1)
+    times = ((drawn - estimate.mean) / estimate.spread).abs().max()
+    assert MOST_RESIDUAL / 2 < times < MOST_RESIDUAL + 1e-3

@@ -17,6 +17,7 @@ from sitsr.consistency import observe
 from sitsr.encoders import upsample
 from sitsr.model import (
     LEAST_SPREAD,
+    MOST_CHANGE,
     MOST_SPREAD,
     Card,
     Model,
@@ -161,6 +162,34 @@ def test_an_untrained_model_draws_white_residuals_of_its_spread(steps: int) -> N
         drawn = model.sample(estimate, lambda field: noise, steps)
     assert not estimate.measured.any()
     torch.testing.assert_close(drawn, estimate.mean + estimate.spread * noise)
+
+
+@pytest.mark.parametrize("away", [0.0, 1.0])
+def test_the_sensor_would_see_of_the_mean_what_it_saw_or_the_anchor(away: float) -> None:
+    """Whatever the network adds, and on a date without an image too."""
+    images, clear, days = frames(30, 33)
+    clear[:] = True
+    missed = []
+    for model in (make_model(), make_model(consistent=False)):
+        torch.nn.init.normal_(model.mean_head.weight, std=3.0)
+        with torch.no_grad():
+            estimate = model(images, clear, days[:1].expand(B, -1) + away)
+        held = images[:, 1] if away == 0 else estimate.encoding.anchor
+        missed.append(float((observe(estimate.mean, SIGMA, 4) - held).square().mean().sqrt()))
+    assert missed[0] < 0.2 * missed[1]
+
+
+def test_the_mean_is_bounded_whatever_the_features() -> None:
+    model = make_model(consistent=False)
+    images, clear, days = frames()
+    clear[:] = True
+    with torch.no_grad():
+        before = model(images, clear, days)
+        model.mean_head.weight.mul_(1e6)
+        after = model(images, clear, days)
+    unit = upsample(before.encoding.contrast, before.encoding.seen, 4)
+    assert ((after.mean - before.mean).abs() <= 2 * MOST_CHANGE * unit + 1e-5).all()
+    assert ((after.mean - before.mean).abs() > MOST_CHANGE / 2 * unit).any()
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

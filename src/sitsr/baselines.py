@@ -4,8 +4,9 @@
     median_bicubic    the median over all clear dates, enlarged
     mean_bicubic      the mean over all clear dates, enlarged
     linear_bicubic    a straight line in time between the clear dates about the target, enlarged
+    weighted_bicubic  the clear dates weighted by how near they are in time and season, enlarged
 
-Neither learns anything. Enlarging is cubic convolution (Keys 1981) with a = -0.75 and clamped
+None learns anything. Enlarging is cubic convolution (Keys 1981) with a = -0.75 and clamped
 borders, the same as torch.nn.functional.interpolate(mode="bicubic", align_corners=False), so
 that it is also the image to which networks add their detail.
 """
@@ -62,6 +63,19 @@ def linear_bicubic(series: Series, target: date, scale: int) -> Floats:
     )
     line = (1 - share) * first + share * last
     return bicubic(filled(line.astype(np.float32), ever), scale)
+
+
+def weighted_bicubic(series: Series, target: date, scale: int) -> Floats:
+    """[C, scale·H, scale·W] the anchor that networks begin from (``anchor_at_target``)."""
+    import torch
+
+    from sitsr.encoders import anchor_at_target
+
+    ever = _ever_clear(series)
+    days = torch.from_numpy(series.days_from(target).astype(np.float32))
+    told = torch.from_numpy(series.images), torch.from_numpy(series.clear), days
+    anchor, _ = anchor_at_target(*(each[None] for each in told))
+    return bicubic(filled(anchor[0].numpy(), ever), scale)
 
 
 def nearest(series: Series, target: date) -> Floats:

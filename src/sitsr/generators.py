@@ -45,7 +45,8 @@ Noise = Callable[[int], Tensor]
 Fold = Literal["unshuffle", "haar"]
 
 MOST_RESIDUAL = 8.0
-"""Standardised residuals beyond this are cut in training: clouds that a mask missed, not detail."""
+"""Standardised residuals beyond this are cut, in training and in samples:
+clouds that a mask missed, not detail."""
 
 COARSE = 2.0
 """Weight of the scores of means over blocks, which are small beside those of pixels."""
@@ -94,8 +95,9 @@ class Rotation(nn.Module):
 
     def forward(self, given: Given, noise: Noise, steps: int) -> Tensor:
         folded = fold(noise(0), self.scale, self.kind) * given.encoding.seen
-        residual = draw(self.velocity(given.encoding, steps), folded, steps)
-        return given.mean + given.spread * unfold(residual, self.scale, self.kind)
+        drawn = draw(self.velocity(given.encoding, steps), folded, steps)
+        residual = unfold(drawn, self.scale, self.kind).clamp(-MOST_RESIDUAL, MOST_RESIDUAL)
+        return given.mean + given.spread * residual
 
     def losses(
         self, given: Given, hr: Tensor, weight: Tensor, white: Noise, chance: torch.Generator

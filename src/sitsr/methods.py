@@ -84,7 +84,12 @@ def _levels(generator: str, encoder: str) -> dict[str, Any]:
     return {"generator_settings": {"levels": 500}} if several else {}
 
 
-OURS: dict[str, Any] = {"encoder": "target date", "width": 48, "generator": "rotation"}
+OURS: dict[str, Any] = {
+    "encoder": "target date",
+    "width": 64,
+    "encoder_settings": {"frame_blocks": 2, "frame_width": 48, "trunk_blocks": 10},
+    "generator": "rotation",
+}
 ROBUST = {"robust": 1.0}
 HERE = "docs/method.md"
 

@@ -4,8 +4,9 @@
                                    ├──▶ spread  = standard deviation of hr − mean
                                    └──▶ generator: white noise ──▶ e, sample = mean + N(spread · e)
 
-P mends an image to agree with what was observed on the target date, N takes from a residual what
-the sensor would have seen of it (consistency.py); where nothing was observed both change nothing.
+P mends an image to agree with what was observed on the target date or, where nothing was, with the
+anchor: the mean of other dates. N takes from a residual what the sensor would have seen of it,
+where it saw something that day (consistency.py).
 The features are used again for every step and every sample.
 
 The systems of the literature are the same figure with other parts: any encoder of ``encoders``,
@@ -50,6 +51,9 @@ GENERATORS: dict[str, dict[str, Any]] = {
 
 STEADY = 0.05
 """Reflectance that heads give as 1, where they do not give multiples of the contrast."""
+
+MOST_CHANGE = 8.0
+"""Times the local contrast that the mean may differ from where it starts."""
 
 LEAST_SPREAD, MOST_SPREAD = 5e-4, 0.5
 """Limits of the predicted standard deviation, reflectance."""
@@ -174,7 +178,10 @@ class Model(nn.Module):
         unit = upsample(contrast, seen, card.scale) if card.relative else anchor.new_tensor(STEADY)
         base = on_the_ground(upsample(anchor, seen, card.scale), seen)
         start = project(base, anchor, seen, card.sigma) if card.deblurred else base
-        mean = start + unit * pixel_shuffle(self.mean_head(features), card.scale)
+        change = pixel_shuffle(self.mean_head(features), card.scale)
+        if card.relative:  # of a trunk without normalisation anything may come on strange input
+            change = MOST_CHANGE * torch.tanh(change / MOST_CHANGE)
+        mean = start + unit * change
         # A first estimate misses about a third of the contrast; the network says how many times
         # more or less, within a factor of twenty.
         factor = (3 * torch.tanh(self.spread_head(features) / 3)).exp()
@@ -184,8 +191,9 @@ class Model(nn.Module):
             1, keepdim=True
         ).clamp_min(1)
         measured = today.any(1, keepdim=True).to(mean.dtype)
-        if card.consistent:
-            mean = project(mean, observed, measured, card.sigma)
+        if card.consistent:  # with what was seen that day or, failing that, with what others saw
+            held = torch.where(measured > 0, observed, anchor)
+            mean = project(mean, held, seen, card.sigma)
         mean, base = mean.nan_to_num(0.0), base.nan_to_num(0.0)
         return Estimate(encoding, base, mean, spread.clamp(LEAST_SPREAD, MOST_SPREAD), measured)
 

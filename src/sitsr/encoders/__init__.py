@@ -23,6 +23,7 @@ from sitsr.encoders.anchors import (
     anchor_at_target,
     enlarged,
     local_contrast,
+    nearness,
     upsample,
 )
 from sitsr.encoders.layers import ResidualBlock, he
@@ -87,5 +88,6 @@ __all__ = [
     "enlarged",
     "he",
     "local_contrast",
+    "nearness",
     "upsample",
 ]

@@ -18,6 +18,12 @@ LEAST_CONTRAST = 0.003
 """Contrast of ground where there is none, reflectance: about the sensor's noise."""
 
 
+YEAR = 365.25
+"""Days."""
+
+A_YEAR_AWAY = 18.0
+"""Days away that an image of the same day in another year is taken for, for each year."""
+
 UPSAMPLE_REACH = 4
 """How far ``upsample`` looks, pixels: two to fill holes, two for the cubic kernel."""
 
@@ -37,18 +43,32 @@ class Encoding(NamedTuple):
 
 
 def anchor_at_target(images: Tensor, clear: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
-    """The clear images averaged with weights 1 / (1 + |days|)², and where there is any.
+    """The clear images averaged with weights for nearness, and where there is any.
 
     The target's own day outweighs one five days off 36 to 1, so the anchor is all but the image of
-    that day where it is clear, and slides smoothly to the nearest others where it is not.
+    that day where it is clear, and slides smoothly to the nearest others where it is not. No more
+    and no less comes out than was seen.
     [B, T, C, H, W], [B, T, H, W], [B, T] -> [B, C, H, W], [B, 1, H, W].
     """
-    weight = clear / (1 + days.abs()[..., None, None]).square()  # [B, T, H, W]
+    weight = clear * nearness(days)[..., None, None]  # [B, T, H, W]
     total = weight.sum(1)[:, None]  # [B, 1, H, W]
     seen = clear.any(1)[:, None].to(images.dtype)
     images = images.where(clear.unsqueeze(2), 0.0)
     summed = torch.einsum("bthw,btchw->bchw", weight, images)
     return torch.where(seen > 0, summed / total.clamp_min(1e-12), 0.0), seen
+
+
+def nearness(days: Tensor, a_year: float = A_YEAR_AWAY) -> Tensor:
+    """[...] signed days -> [...] the weight of an image so far from the target date.
+
+    Inverse squares of two distances (Shepard 1968, doi:10.1145/800186.810616), added: the days,
+    and the days to the same day of the year with a_year more for each year between. For ground of
+    this season a year ago is more like ground today than ground of another season is
+    (docs/decisions/nearness.md).
+    """
+    away = days.abs()
+    season = ((away + YEAR / 2) % YEAR - YEAR / 2).abs()
+    return (1 + away) ** -2.0 + (1 + season + a_year * away / YEAR) ** -2.0
 
 
 def local_contrast(anchor: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sitsr.baselines import linear_bicubic, mean_bicubic, median_bicubic, nearest, nearest_bicubic
+from sitsr.baselines import (
+    linear_bicubic,
+    mean_bicubic,
+    median_bicubic,
+    nearest,
+    nearest_bicubic,
+    weighted_bicubic,
+)
 from sitsr.consistency import SENTINEL2_SIGMA
 from sitsr.datasets import OTHER_SENSOR, Pair, Source, Task
 from sitsr.evaluation.scoring import Estimate, System, deterministic
@@ -79,6 +86,7 @@ def baselines() -> list[Entrant]:
         "median bicubic": median_bicubic,
         "mean bicubic": mean_bicubic,
         "linear bicubic": linear_bicubic,
+        "weighted bicubic": weighted_bicubic,
     }
     return [
         competitor(name, "baseline", deterministic(partial(_enlarged, image)), "1")
