@@ -91,8 +91,7 @@ def test_the_sites_are_those_of_the_default() -> None:
 def test_no_recipe_trains_on_what_is_kept_for_validation_and_testing(path: Path) -> None:
     recipe = whole(path)
     assert recipe.sources
-    kept = FOR_TESTING if path.stem != "default" else FOR_TESTING - {"flanders"}  # since then
-    assert not trained_on(recipe) & (kept | set(recipe.validation))
+    assert not trained_on(recipe) & (FOR_TESTING | set(recipe.validation))
 
 
 def goes_on(method: str) -> bool:

@@ -265,8 +265,6 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         with safe_open(path, framework="pt") as file:
             told = json.loads((file.metadata() or {})["card"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if "encoder" not in told:
-            told, weights = _of_the_first_format(told, weights)
         card = card_from(told)
         model = Model(card)
         model.load_state_dict(weights)
@@ -277,22 +275,6 @@ def open_model(path: Path | None = None, device: str = "auto") -> Model:
         ) from error
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False).to(place)
-
-
-def _of_the_first_format(
-    told: dict[str, Any], weights: dict[str, Tensor]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Card and weights written when there was one encoder and one generator."""
-    encoder = {name: told.pop(name) for name in ("frame_blocks", "trunk_blocks")}
-    generator = {name: told.pop(f"flow_{name}") for name in ("width", "blocks")}
-    names = {"flow.": "generator.flow.", "generator.": "generator.one_step."}
-
-    def renamed(name: str) -> str:
-        front = next((old for old in names if name.startswith(old)), None)
-        return names[front] + name.removeprefix(front) if front else name
-
-    told |= {"encoder_settings": encoder, "generator_settings": generator}
-    return told, {renamed(name): tensor for name, tensor in weights.items()}
 
 
 def card_from(values: dict[str, object]) -> Card:

@@ -249,7 +249,7 @@ class ScaleTransfer:
         target = self._target(clear, chance)
         away = (days - days[target]).astype(np.float32)
         chosen = chosen_frames(away, target, times, self.mixture.held_out, chance)
-        gain = np.exp(chance.normal(0, 0.15) + chance.normal(0, 0.05, (4, 1, 1))).astype(np.float32)
+        gain = np.exp(chance.normal(0, 0.15) + chance.normal(0, 0.15, (4, 1, 1))).astype(np.float32)
         turn = turned(chance)
         weight = clear[target] * np.array(archive.trusted, np.float32)[:, None, None]
         return Example(

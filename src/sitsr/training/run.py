@@ -33,10 +33,11 @@ from torch.utils.data import DataLoader, Sampler
 from sitsr import __version__
 from sitsr.datasets import Batch, Batches
 from sitsr.methods import method
-from sitsr.model import Card, Model, choose_device, fingerprint, save_model
+from sitsr.model import Card, Model, choose_device, fingerprint, open_model, save_model
 from sitsr.series import InputError
 from sitsr.training.adversarial import PatchDiscriminator
 from sitsr.training.beginning import begin_with
+from sitsr.training.ceilings import BATCHES, set_ceilings
 from sitsr.training.losses import mean_losses, residual_losses
 from sitsr.training.recipe import Recipe, batches, card_of, data_fingerprint, licence
 from sitsr.training.sharing import Share, WholeDraws
@@ -268,7 +269,13 @@ def train(
         enable_model_summary=False,
     )
     trainer.fit(fit, loader, ckpt_path=last if last.exists() else None, weights_only=False)
-    return folder / "weights.safetensors"
+    weights = folder / "weights.safetensors"
+    if trainer.is_global_zero:
+        model = open_model(weights, str(place))
+        later = range(recipe.steps, recipe.steps + min(BATCHES, recipe.steps))
+        set_ceilings(model, (dataset[number] for number in later))
+        save_model(model, weights)
+    return weights
 
 
 def rehearse(
