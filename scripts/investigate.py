@@ -137,6 +137,7 @@ ALSAT: Runs = {
         *WIDER,
         "network.consistent=false",
         "network.deblurred=false",
+        "network.relative=false",
     ),
     "SRCNN": ("method=srcnn", "steps=2500"),
     "SRResNet": ("method=srresnet", "steps=360"),
