@@ -31,12 +31,12 @@ USDA, public domain; urban-tree-detection data, CC BY 4.0), from which series at
 simulated. No pair of Sentinel-2 and a finer real image was trained on. Contains modified Copernicus
 Sentinel data 2015–2023.
 
-How they came about: 12,000 batches by `recipes/default.yaml` (8,500 of them for the mean), while the
-mean was still free where the target date was not seen and dates were weighed without the season;
-4,000 more for the mean, at 6e-4, since it is held; then the run below, which began where that one was
-stopped. Between the two the range of gains of single bands was widened from 5 to 15 %, and the first
-1,400 batches of the last run bounded what a block adds. The ceilings were set after it.
-`recipes/default-continued.yaml` does the second half in one run.
+How they came about: 12,000 batches by `recipes/default.yaml` (8,500 of them for the mean), while
+the mean was still free where the target date was not seen and dates were weighed without the
+season; 4,000 more for the mean, at 6e-4, since it is held; then the run below, which began where
+that one was stopped. Between the two the range of gains of single bands was widened from 5 to 15 %,
+and the first 1,400 batches of the last run bounded what a block adds. The ceilings were set after
+it. `recipes/default-continued.yaml` does the second half in one run.
 
 What it was measured on, and what came of it: the README and `docs/results`. What not to believe:
 `docs/beware.md`.
