@@ -37,6 +37,6 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         inner = silu(self.inner(x))
         if not self.training:
-            inner = torch.minimum(inner, self.ceiling[:, None, None])
-        added: Tensor = self.outer(inner * mask) * mask
+            inner = inner.clamp_(max=self.ceiling[:, None, None])  # in place: scenes are large
+        added: Tensor = self.outer(inner.mul_(mask)).mul_(mask)
         return x + added
