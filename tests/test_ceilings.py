@@ -34,7 +34,8 @@ def model() -> Model:
     return make_model(3, encoder_settings={"frame_blocks": 1, "trunk_blocks": 3}).eval()
 
 
-def test_what_was_seen_comes_out_as_it_did(model: Model) -> None:
+def test_what_was_seen_comes_out_as_it_did(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sitsr.training.ceilings.SHARE", 1.0)
     shown = batch(0)
     before = features(model, shown)
     set_ceilings(model, [shown, shown])
@@ -64,7 +65,10 @@ def test_what_was_not_seen_is_cut_and_nothing_grows_without_end(model: Model) ->
     assert after < 0.5 * before and after < 3 * seen
 
 
-def test_training_is_free_and_ceilings_can_be_set_anew(model: Model) -> None:
+def test_training_is_free_and_ceilings_can_be_set_anew(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sitsr.training.ceilings.SHARE", 1.0)
     free = features(model, batch(0))
     for block in model.encoder.modules():
         if isinstance(block, ResidualBlock):

@@ -17,8 +17,8 @@ def he(layer: nn.Conv2d) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """x + conv(silu(conv(x))), zero where the mask is zero. Reaches two pixels.
 
-    In use an inner feature is cut at its ceiling, about the most that it came to on images like
-    those trained on (``sitsr.training.ceilings``). One that hardly fires there has not learnt what
+    In use an inner feature is cut at its ceiling, set by what it came to on images like those
+    trained on (``sitsr.training.ceilings``). One that hardly fires there has not learnt what
     to do when it does, and without a normalisation, which would look at a whole tile, a chain of
     blocks multiplies it: on one lake features came to 10¹⁴.
     """

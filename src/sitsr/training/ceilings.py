@@ -16,13 +16,17 @@ from sitsr.model import Model
 BATCHES = 50
 """Batches, made as those trained on are, that are looked at."""
 
+SHARE = 0.35
+"""Of the most in a batch; with less of it every judge is better than with all
+(docs/decisions/ceilings.md)."""
+
 
 @torch.no_grad()
 def set_ceilings(model: Model, batches: Iterable[Batch]) -> None:
     """Give every residual block of the encoder the ceilings that these batches show, in place.
 
-    A ceiling is the most that an inner feature comes to in a batch, the mean over batches: about
-    the 0.9999 quantile. The most in all of them would be that of a cloud which a mask missed.
+    A ceiling is SHARE of the most that an inner feature comes to in a batch, the mean over batches.
+    The most in all of them would be that of a cloud which a mask missed.
     A model without such blocks is left as it is, and no batch is made.
     """
     blocks = [each for each in model.encoder.modules() if isinstance(each, ResidualBlock)]
@@ -47,4 +51,4 @@ def set_ceilings(model: Model, batches: Iterable[Batch]) -> None:
         for hook in hooks:
             hook.remove()
     for block, total in zip(blocks, found, strict=True):
-        block.ceiling.copy_(total / count)
+        block.ceiling.copy_(SHARE * total / count)
