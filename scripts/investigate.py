@@ -153,13 +153,12 @@ def under_the_same_mean(run: str, data: Path, runs: Path) -> tuple[str, ...]:
 
 def on_the_other_pairs(run: str, data: Path, runs: Path) -> tuple[str, ...]:
     """The bundled weights, and a store of every pair but the one that is left out."""
-    how, _, number = run.removesuffix(" left out").rpartition(", ")
-    fit = "gain" if "regression" in how else "contrast"
-    folder = (runs / f"pairs-{fit}-without-{number}").absolute()
+    number = run.removesuffix(" left out")[-1]
+    folder = (runs / f"pairs-without-{number}").absolute()
     if not folder.exists():
         others = [k for k in ("0", "2", "3") if k != number]
         found = real_pairs(data / "austria_pairs", tuple(others))
-        told = Preparation(register=True, harmonise=fit)
+        told = Preparation(register=True, harmonise="contrast")
         prepare([at_hand(pair) for pair in found], folder, told)
     return (f"start={bundled_weights()}", f"pairs.folder={folder}")
 
@@ -175,12 +174,10 @@ REAL: Runs = {
     for how, changes in {
         "held to Sentinel-2": (),
         "held to nothing": (HELD_TO_NOTHING,),
-        "held to nothing, regression": (HELD_TO_NOTHING,),
     }.items()
     for number in ("0", "2", "3")
 }
-"""Ways of learning from two real pairs, each pair left out in turn; "regression" is of the pair's
-radiometry, which is of equal contrast otherwise."""
+"""Ways of learning from two real pairs; each pair is left out in turn."""
 
 LEFT_OUT = ("scale transfer, date held out", AT_SENSOR)
 
