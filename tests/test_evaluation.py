@@ -245,7 +245,7 @@ def test_a_real_pair_is_aligned_once_and_says_how():
     ready = prepare(plant(make_pair(), 1.0, 0.5, gain=0.5, offset=0.0))
     figures = [score_one(each, ready, 0)[0].figures for each in baselines()]
     shifts = {each["shift_rows"] for each in figures}
-    assert len(figures) == 4 and len(shifts) == 1
+    assert len(figures) == 5 and len(shifts) == 1
     assert shifts.pop() == pytest.approx(1, abs=0.1)
     assert {"gain_B02", "offset_B04"} < figures[0].keys()
     assert figures[0]["psnr"] > 25
