@@ -123,18 +123,15 @@ SAMPLERS: Runs = {
 STEPS: Mapping[str, tuple[int, ...]] = {
     "ours": (1, 2, 4, 8),
     "EDM": (4, 8),
-    "SRDiff": (50,),
+    "SRDiff": (50, 500),
     "flow matching": (100, 8),
 }
 
-WIDER = ("network.width=64", "network.encoder_settings={frame_width: 48, trunk_blocks: 10}")
-
 ALSAT: Runs = {
-    "ours, one date": ("method=sitsr", "steps=440", *WIDER),
+    "ours, one date": ("method=sitsr", "steps=440"),
     "ours, one date, held to nothing": (
         "method=sitsr",
         "steps=440",
-        *WIDER,
         "network.consistent=false",
         "network.deblurred=false",
         "network.relative=false",
