@@ -4,35 +4,32 @@
 
 Writes the table of docs/decisions/nearness.md. Nothing is trained: each of the 24 clearest images
 of a dated series is left out, with all within so many days of it, and compared with the mean of the
-rest, pixel by pixel.
+rest, as `sitsr evaluate` does at held-out dates.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from sitsr.baselines import linear_bicubic, nearest
-from sitsr.datasets import Archive, read_flanders, read_theia
-from sitsr.encoders import nearness
+from sitsr.baselines import linear_bicubic, nearest, weighted
+from sitsr.datasets import Archive, Pair, read_flanders, read_theia
+from sitsr.evaluation.suites import GAPS, held_out_at_sensor
 from sitsr.metrics import psnr
+from sitsr.model import open_model
 from sitsr.scenes import open_series
 from sitsr.series import Floats, Series
 
 PAGE = Path(__file__).parents[1] / "docs" / "decisions" / "nearness.md"
 MARKS = "<!-- table: written by scripts/compare_nearness.py -->", "<!-- end of table -->"
 
-GAPS = 1, 30, 90
-"""Days about the image left out within which no other is shown."""
-
-CLEAREST, SIDE, LEAST_SHARE = 24, 160, 0.25
-"""Images left out of each series; side of the middle that is looked at; share that must be seen."""
+CLEAREST = 24
+"""Images left out of each series."""
 
 Guess = Callable[[Series, date], Floats]
 
@@ -47,12 +44,20 @@ def main() -> None:
         "time alone": partial(weighted, a_year=1e9),
         **{f"a year as {a} days": partial(weighted, a_year=a) for a in (73, 37, 18, 7)},
     }
-    there = dict(series_in(data))
-    told = [f"{name}, {gap} days" for name in there for gap in GAPS]
-    lines = [f"| | {' | '.join(told)} |", "|---" + "|---:" * len(told) + "|"]
+    card = open_model(None, "cpu").card
+    left_out = {
+        f"{site}, {gap} days": [
+            pair
+            for pair in held_out_at_sensor(series.select(card.bands), site, card, CLEAREST)
+            if pair.patch.endswith(f" {gap} days apart")
+        ]
+        for site, series in series_in(data)
+        for gap in GAPS
+    }
+    lines = [f"| | {' | '.join(left_out)} |", "|---" + "|---:" * len(left_out) + "|"]
     for name, guess in ways.items():
-        found = [score(series, gap, guess) for series in there.values() for gap in GAPS]
-        lines.append(f"| {name} | {' | '.join(f'{each:.2f}' for each in found)} |")
+        cells = (f"{score(pairs, guess):.2f}" for pairs in left_out.values())
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     before, _, rest = PAGE.read_text().partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
     PAGE.write_text(before + "\n".join([MARKS[0], *lines, MARKS[1]]) + after)
@@ -61,8 +66,7 @@ def main() -> None:
 def series_in(data: Path) -> Iterator[tuple[str, Series]]:
     for archive in (*read_theia(data / "fordead_theia")[:1], *read_flanders(data / "flanders")):
         yield archive.site, in_order(archive)
-    boadella = open_series(data / "boadella")
-    yield "boadella", boadella.crop(*(middle(length) for length in boadella.clear.shape[1:]))
+    yield "boadella", open_series(data / "boadella")
 
 
 def in_order(archive: Archive) -> Series:
@@ -73,33 +77,9 @@ def in_order(archive: Archive) -> Series:
     return Series(archive.images[order], archive.clear[order], dates, *told)
 
 
-def middle(length: int) -> slice:
-    start = max(0, (length - SIDE) // 2)
-    return slice(start, min(start + SIDE, length))
-
-
-def weighted(series: Series, target: date, a_year: float) -> Floats:
-    """[C, H, W] the mean of the clear images, weighted for nearness."""
-    days = torch.from_numpy(series.days_from(target).astype(np.float32))
-    weight = nearness(days, a_year).numpy()[:, None, None] * series.clear
-    total = np.einsum("thw,tchw->chw", weight, np.where(series.clear[:, None], series.images, 0))
-    return np.asarray(total / np.maximum(weight.sum(0), 1e-12), np.float32)
-
-
-def score(series: Series, gap: int, guess: Guess) -> float:
+def score(pairs: Iterable[Pair], guess: Guess) -> float:
     """PSNR in dB, the mean over images left out."""
-    share = series.clear.mean((1, 2))
-    found = []
-    for k in np.argsort(-share, kind="stable")[:CLEAREST]:
-        target = series.dates[k]
-        kept = [n for n, day in enumerate(series.dates) if abs((day - target).days) >= gap]
-        if not kept:
-            continue
-        rest = series.keep(kept)
-        clear = np.asarray(series.clear[k] & rest.clear.any(0))
-        if clear.mean() >= LEAST_SHARE:
-            found.append(psnr(guess(rest, target), series.images[k], clear))
-    return float(np.mean(found))
+    return float(np.mean([psnr(guess(p.series, p.target), p.reference, p.clear) for p in pairs]))
 
 
 if __name__ == "__main__":

@@ -66,16 +66,8 @@ def linear_bicubic(series: Series, target: date, scale: int) -> Floats:
 
 
 def weighted_bicubic(series: Series, target: date, scale: int) -> Floats:
-    """[C, scale·H, scale·W] the anchor that networks begin from (``anchor_at_target``)."""
-    import torch
-
-    from sitsr.encoders import anchor_at_target
-
-    ever = _ever_clear(series)
-    days = torch.from_numpy(series.days_from(target).astype(np.float32))
-    told = torch.from_numpy(series.images), torch.from_numpy(series.clear), days
-    anchor, _ = anchor_at_target(*(each[None] for each in told))
-    return bicubic(filled(anchor[0].numpy(), ever), scale)
+    """[C, scale·H, scale·W] the anchor that networks begin from, enlarged."""
+    return bicubic(weighted(series, target), scale)
 
 
 def nearest(series: Series, target: date) -> Floats:
@@ -97,6 +89,23 @@ def median(series: Series) -> Floats:
     seen = series.clear | ~ever  # a median of nothing would warn; filled() writes over it
     values = np.where(seen[:, None], series.images, np.nan)
     return filled(np.nanmedian(values, axis=0).astype(np.float32), ever)
+
+
+def weighted(series: Series, target: date, a_year: float | None = None) -> Floats:
+    """[C, H, W] the anchor that networks begin from (``anchor_at_target``), filled as in nearest.
+
+    a_year: the days that a year between counts as, if not what networks were trained with.
+    """
+    import torch
+
+    from sitsr.encoders import A_YEAR_AWAY, anchor_at_target
+
+    ever = _ever_clear(series)
+    days = torch.from_numpy(series.days_from(target).astype(np.float32))
+    images, clear = torch.from_numpy(series.images), torch.from_numpy(series.clear)
+    away = A_YEAR_AWAY if a_year is None else a_year
+    anchor, _ = anchor_at_target(images[None], clear[None], days[None], away)
+    return filled(anchor[0].numpy(), ever)
 
 
 def bicubic(image: Floats, scale: int) -> Floats:

@@ -15,6 +15,7 @@ just as the padding of a convolution is.
 """
 
 from sitsr.encoders.anchors import (
+    A_YEAR_AWAY,
     CONTRAST_REACH,
     LEAST_CONTRAST,
     UNIT,
@@ -61,6 +62,7 @@ ENCODERS = {
 """Every encoder by name. All keep the promises above, or say in ``breaks`` which they do not."""
 
 __all__ = [
+    "A_YEAR_AWAY",
     "CONTRAST_REACH",
     "ENCODERS",
     "LEAST_CONTRAST",

@@ -42,7 +42,9 @@ class Encoding(NamedTuple):
     """[B, 1, H, W] 1 where any image is clear, else 0."""
 
 
-def anchor_at_target(images: Tensor, clear: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
+def anchor_at_target(
+    images: Tensor, clear: Tensor, days: Tensor, a_year: float = A_YEAR_AWAY
+) -> tuple[Tensor, Tensor]:
     """The clear images averaged with weights for nearness, and where there is any.
 
     The target's own day outweighs one five days off 36 to 1, so the anchor is all but the image of
@@ -50,7 +52,7 @@ def anchor_at_target(images: Tensor, clear: Tensor, days: Tensor) -> tuple[Tenso
     and no less comes out than was seen.
     [B, T, C, H, W], [B, T, H, W], [B, T] -> [B, C, H, W], [B, 1, H, W].
     """
-    weight = clear * nearness(days)[..., None, None]  # [B, T, H, W]
+    weight = clear * nearness(days, a_year)[..., None, None]  # [B, T, H, W]
     total = weight.sum(1)[:, None]  # [B, 1, H, W]
     seen = clear.any(1)[:, None].to(images.dtype)
     images = images.where(clear.unsqueeze(2), 0.0)

@@ -271,11 +271,16 @@ def train(
     trainer.fit(fit, loader, ckpt_path=last if last.exists() else None, weights_only=False)
     weights = folder / "weights.safetensors"
     if trainer.is_global_zero:
-        model = open_model(weights, str(place))
-        later = range(recipe.steps, recipe.steps + min(BATCHES, recipe.steps))
-        set_ceilings(model, (dataset[number] for number in later))
-        save_model(model, weights)
+        _bound(weights, dataset, recipe.steps, place)
     return weights
+
+
+def _bound(weights: Path, dataset: Batches, steps: int, place: torch.device) -> None:
+    """Set the ceilings of what was trained, from batches that no step has seen."""
+    model = open_model(weights, str(place))
+    later = range(steps, steps + min(BATCHES, steps))
+    set_ceilings(model, (dataset[number] for number in later))
+    save_model(model, weights)
 
 
 def rehearse(
