@@ -72,6 +72,8 @@ class Mixture:
     """Share of examples whose target date was not observed at all."""
     clouded: float = 0.5
     """Share of images that a made-up cloud covers in part."""
+    veiled: float = 0.0
+    """Share of images of other days that lie under thin haze or shadow which no mask tells."""
     noise: float = 0.002
     """Largest standard deviation of sensor noise, reflectance."""
     blur: tuple[float, float] = (0.85, 1.2)
@@ -166,6 +168,9 @@ def degraded(
     lr = observe(torch.from_numpy(example.fine), actual, scale)
     noise = chance.standard_normal(lr.shape, np.float32) * chance.uniform(0, mixture.noise)
     lr = lr + torch.from_numpy(noise)
+    for frame, away in zip(lr, example.days, strict=True):
+        if away != 0 and chance.random() < mixture.veiled:
+            frame.copy_(torch.from_numpy(veiled(frame.numpy(), chance)))
     clear = clouded(blocks_all(example.clear, scale), mixture, chance)
     return Batch(
         lr,
@@ -210,6 +215,21 @@ def chosen_frames(
     chosen += [int(k) for k in chance.permutation(others)[: times - len(chosen)]]
     chosen += [int(chance.choice(others or own)) for _ in range(times - len(chosen))]
     return chosen
+
+
+def veiled(image: Floats, chance: np.random.Generator) -> Floats:
+    """The image [C, H, W] seen through a veil: thin haze, or, where the veil is dark, shadow.
+
+    (1 − t) image + t veil, with a thickness t of at most 0.5 that changes smoothly over the image,
+    and a veil of one reflectance between 0 and 0.5. What masks miss on real images.
+    """
+    rough = ndimage.gaussian_filter(
+        chance.standard_normal(image.shape[1:]), chance.uniform(4, 12), mode="wrap"
+    )
+    low, high = np.quantile(rough, [0.05, 0.95])
+    even = (rough - low) / max(high - low, 1e-9)
+    thickness = chance.uniform(0.1, 0.5) * np.clip(even + chance.uniform(0, 1), 0, 1)
+    return np.asarray((1 - thickness) * image + thickness * chance.uniform(0, 0.5), np.float32)
 
 
 def _cloud(shape: tuple[int, ...], chance: np.random.Generator) -> Booleans:
