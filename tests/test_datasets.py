@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from sitsr.datasets.batches import (
     blocks_all,
     chosen_frames,
     degraded,
+    veiled,
 )
 from sitsr.series import InputError
 
@@ -277,6 +279,31 @@ def test_made_up_clouds_take_clear_ground_away_and_add_none() -> None:
     np.testing.assert_array_equal(bare, blocks_all(clear, SCALE))
     assert not (clouded & ~bare).any()
     assert (clouded.mean((1, 2)) < 0.95 * bare.mean((1, 2))).all()
+
+
+def test_veils_lie_on_other_days_only_and_no_mask_tells_of_them() -> None:
+    fine = np.broadcast_to(landscape((C, H, W)), (3, C, H, W)).copy()
+    days, weight = np.array([0, 5, -9], np.float32), np.ones((C, H, W), np.float32)
+    example = Example(fine, np.ones((3, H, W), bool), days, fine[0], weight, 1.0)
+    bare, hidden = (
+        degraded(example, mixture, SIGMA, SCALE, np.random.default_rng(4))
+        for mixture in (STEADY, replace(STEADY, veiled=1.0))
+    )
+    assert torch.equal(bare.clear, hidden.clear)
+    assert torch.equal(bare.images[0], hidden.images[0])
+    assert all((bare.images[k] != hidden.images[k]).any() for k in (1, 2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_veil_is_the_same_mixture_of_one_reflectance_in_every_band(seed: int) -> None:
+    """Solved for the veil and its thickness, two bands tell what the others show."""
+    image = np.random.default_rng(1).uniform(0, 0.3, (4, 17, 23)).astype(np.float32)
+    seen = veiled(image, np.random.default_rng(seed))
+    kept = (seen[0] - seen[1]) / (image[0] - image[1])  # 1 − t
+    assert kept.min() >= 0.5 - 1e-3 and kept.max() <= 1 + 1e-3
+    added = seen - kept * image  # t · veil
+    np.testing.assert_allclose(added[2:], added[:1].repeat(2, 0), atol=1e-3)
+    assert added.min() >= -1e-3 and added.max() <= 0.25 + 1e-3
 
 
 def test_a_block_is_clear_where_all_its_pixels_are() -> None:
