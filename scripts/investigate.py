@@ -13,40 +13,32 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from sitsr.baselines import nearest_bicubic
-from sitsr.datasets import OTHER_SENSOR, Pair, Source, at_hand, real_pairs
-from sitsr.datasets import REAL as REAL_PAIR
-from sitsr.datasets.prepare import Preparation, prepare
-from sitsr.evaluation import Estimate, Plan, baselines, sources_in
-from sitsr.evaluation.bench import loader, score_all
-from sitsr.evaluation.entrants import (
-    Entrant,
-    Tamper,
-    answer,
-    mended,
-    model_systems,
-    shuffled,
-    tampered,
-    version_of,
+from investigation_systems import (
+    as_shipped,
+    fewer_frames,
+    mean,
+    mean_and_placebo,
+    on_its_own_pair,
+    samples,
+    sensors,
 )
+from investigation_tables import write
+
+from sitsr.datasets import OTHER_SENSOR, Source, at_hand, real_pairs
+from sitsr.datasets.prepare import Preparation, prepare
+from sitsr.evaluation import Plan, baselines, sources_in
+from sitsr.evaluation.bench import loader, score_all
+from sitsr.evaluation.entrants import Entrant, version_of
 from sitsr.evaluation.keeping import Keeper
 from sitsr.evaluation.suites import AT_SENSOR
-from sitsr.inference import Settings
 from sitsr.model import Card, Model, bundled_weights, open_model
-from sitsr.series import Series
 from sitsr.training import read_recipe, train
 
 ROOT = Path(__file__).parents[1]
-BLURS = (0.3, 0.35, 0.4, 0.45, 0.5)
-"""Standard deviations of a sensor's point-spread function, pixels of the series."""
-
 RECIPES = ROOT / "recipes" / "investigation"
 PAGE = ROOT / "docs" / "investigation.md"
 KEPT = ROOT / "docs" / "results" / "investigation"
@@ -120,13 +112,6 @@ SAMPLERS: Runs = {
 }
 """Generators under one encoder, each for the same time on the same machine."""
 
-STEPS: Mapping[str, tuple[int, ...]] = {
-    "ours": (1, 2, 4, 8),
-    "EDM": (4, 8),
-    "SRDiff": (50, 500),
-    "flow matching": (100, 8),
-}
-
 ALSAT: Runs = {
     "ours, one date": ("method=sitsr", "steps=440"),
     "ours, one date, held to nothing": (
@@ -188,16 +173,16 @@ def dated(data: Path, card: Card) -> list[Source]:
     return found
 
 
+def other_sensor(data: Path, card: Card) -> list[Source]:
+    """Real pairs."""
+    return [each for each in sources_in(data, "test", card, 1) if each.kind in OTHER_SENSOR]
+
+
 def real(data: Path, card: Card) -> list[Source]:
     """Real pairs, and scale transfer beside them."""
-    pairs = [each for each in sources_in(data, "test", card, 1) if each.kind in OTHER_SENSOR]
+    pairs = other_sensor(data, card)
     transfers = [each for each in validation(data, card, 1) if each.kind == TRANSFER]
     return pairs + transfers
-
-
-def orthophotos(data: Path, card: Card) -> list[Source]:
-    """Real pairs of the true scale."""
-    return [each for each in sources_in(data, "test", card, 1) if each.kind == REAL_PAIR]
 
 
 def few(data: Path, card: Card) -> list[Source]:
@@ -222,8 +207,6 @@ def main() -> None:
             part = PARTS[name]
             weights = {run: fitted(part, run, told.data, told.runs) for run in part.runs}
             scored(name, weights, told.data)
-    from investigation_tables import write
-
     write(PAGE, KEPT)
 
 
@@ -248,7 +231,7 @@ def scored(name: str, weights: Mapping[str, Path], data: Path) -> None:
     sources = part.sources(data, next(iter(models.values())).card)
     entrants = [each for each in baselines() if each.name == "bicubic"]
     if name == "real":
-        entrants += mean("as shipped", open_model(None, "auto"), version_of(bundled_weights()))
+        entrants += as_shipped()
     for run, model in models.items():
         entrants += part.enter(run, model, version_of(weights[run]))
     keeper = Keeper(KEPT / f"{name}.parquet", configuration(name, models))
@@ -266,90 +249,6 @@ def configuration(name: str, models: Mapping[str, Model]) -> dict[str, object]:
 
     took = {run: model.card.trained_on for run, model in models.items()}
     return {"sitsr": __version__, "extra": [], "part": name, "trained": took}
-
-
-def mean(run: str, model: Model, version: str) -> list[Entrant]:
-    """The mean, as if Sentinel-2 had seen everything: a run's own blur is what is asked about."""
-    settings = Settings(samples=0)
-    (made,) = model_systems(model, version, 2, run, ())
-    return [replace(made, name=run, run=lambda pair, seed: answer(model, pair.task, settings))]
-
-
-def mean_and_placebo(run: str, model: Model, version: str) -> list[Entrant]:
-    """The mean, and what it makes of the dates in another order."""
-    (honest,) = mean(run, model, version)
-    return [honest, tampered(honest, f"{run}, dates shuffled", shuffled)]
-
-
-def on_its_own_pair(run: str, model: Model, version: str) -> list[Entrant]:
-    """The mean on the pair that a run did not see; three runs make one line of the table."""
-    how, _, number = run.removesuffix(" left out").rpartition(", ")
-    (made,) = mean(how, model, version)
-    return [replace(made, enters=lambda pair: pair.patch == f"pair {number}")]
-
-
-def samples(run: str, model: Model, version: str) -> list[Entrant]:
-    """Samples in several numbers of steps, four of each."""
-    return model_systems(model, version, 4, run, STEPS[run])[1:]
-
-
-def fewer_frames(run: str, model: Model, version: str) -> list[Entrant]:
-    """The mean given fewer frames, only near or far ones, no masks, other days."""
-    (every,) = mean("all frames", model, version)
-    ways: dict[str, Tamper] = {
-        "nearest frame": lambda pair, seed: kept(pair, nearest_first(pair)[:1]),
-        "2 nearest": lambda pair, seed: kept(pair, nearest_first(pair)[:2]),
-        "4 nearest": lambda pair, seed: kept(pair, nearest_first(pair)[:4]),
-        "8 nearest": lambda pair, seed: kept(pair, nearest_first(pair)[:8]),
-        "4 farthest": lambda pair, seed: kept(pair, farthest(pair)),
-        "no masks": lambda pair, seed: unmasked(pair),
-        "dates shuffled": shuffled,
-    }
-    return [every, *(tampered(every, how, way) for how, way in ways.items())]
-
-
-def sensors(run: str, model: Model, version: str) -> list[Entrant]:
-    """The mean told that the sensor blurs by so much, and bicubic mended likewise."""
-    found = []
-    for sigma in BLURS:
-        told = partial(_told, model, Settings(samples=0, psf=(sigma,)))
-        found.append(Entrant(f"mean, σ {sigma}", "system", told, f"{version} {sigma}"))
-        alone = partial(_mended, sigma)
-        found.append(Entrant(f"bicubic mended, σ {sigma}", "system", alone, f"{sigma}"))
-    return found
-
-
-def _told(model: Model, settings: Settings, pair: Pair, seed: int) -> Estimate:
-    return answer(model, pair.task, settings)
-
-
-def _mended(sigma: float, pair: Pair, seed: int) -> Estimate:
-    image = nearest_bicubic(pair.series, pair.target, pair.scale)
-    made = mended(pair, image, (sigma,) * len(pair.series.bands))
-    return Estimate(made, np.empty((0, *made.shape), np.float32))
-
-
-def nearest_first(pair: Pair) -> list[int]:
-    """Frames by their distance from the target date; those that show nothing are last."""
-    days = np.abs(pair.series.days_from(pair.target))
-    hidden = pair.series.clear.mean((1, 2)) < 0.2
-    return [int(k) for k in np.lexsort((days, hidden))]
-
-
-def farthest(pair: Pair) -> list[int]:
-    """The four farthest of the frames that show something, and the target's own if it is there."""
-    order = nearest_first(pair)
-    own = [k for k in order if pair.series.dates[k] == pair.target]
-    shown = [k for k in order if pair.series.clear[k].mean() >= 0.2 and k not in own]
-    return own + shown[-4:]
-
-
-def kept(pair: Pair, frames: Iterable[int]) -> Series:
-    return pair.series.keep(sorted(frames))
-
-
-def unmasked(pair: Pair) -> Series:
-    return replace(pair.series, clear=np.asarray(np.isfinite(pair.series.images).all(1)))
 
 
 @dataclass(frozen=True)
@@ -375,7 +274,7 @@ PARTS: Mapping[str, Part] = {
     "samplers": Part("samplers", "samplers.yaml", SAMPLERS, samples, few, under_the_same_mean),
     "alsat2b": Part("alsat2b", "alsat2b.yaml", ALSAT, mean, alsat),
     "frames": Part("fusion", "fusion.yaml", {ONE: FUSION[ONE]}, fewer_frames, dated),
-    "real": Part("real", "real.yaml", REAL, on_its_own_pair, orthophotos, on_the_other_pairs),
+    "real": Part("real", "real.yaml", REAL, on_its_own_pair, other_sensor, on_the_other_pairs),
     "sensor": Part("simulated", "transfer.yaml", {SAME: SIMULATED[SAME]}, sensors, real),
 }
 

@@ -83,6 +83,10 @@ COLUMNS: Mapping[str, Sequence[tuple[str, Told, str]]] = {
             (f"detail {OVER}", patch(REAL, pair), f"{OVER} detail"),
             ("consistency", patch(REAL, pair), "consistency"),
         )
+    ]
+    + [
+        (f"Landsat-8 to Sentinel-2: PSNR {OVER}, dB", every(LANDSAT), f"{OVER} psnr"),
+        (f"detail {OVER}", every(LANDSAT), f"{OVER} detail"),
     ],
     "samplers": [
         (f"{TRANSFER}: CRPS", every(TRANSFER), "crps"),
