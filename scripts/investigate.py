@@ -167,7 +167,7 @@ LEFT_OUT = ("scale transfer, date held out", AT_SENSOR)
 def dated(data: Path, card: Card) -> list[Source]:
     """Validation sites, and the dated series that nothing was trained on."""
     found = validation(data, card, 1)
-    for site, dates in (("boadella", 1), ("flanders", 6)):
+    for site, dates in (("boadella", 3), ("flanders", 6)):
         unseen = sources_in(data, "test", card, dates)
         found += [each for each in unseen if each.site == site and each.kind in LEFT_OUT]
     return found
