@@ -19,7 +19,9 @@ from pathlib import Path
 
 from investigation_systems import (
     as_shipped,
+    consistent,
     fewer_frames,
+    harmonised,
     mean,
     mean_and_placebo,
     on_its_own_pair,
@@ -135,13 +137,12 @@ def under_the_same_mean(run: str, data: Path, runs: Path) -> tuple[str, ...]:
 
 def on_the_other_pairs(run: str, data: Path, runs: Path) -> tuple[str, ...]:
     """The bundled weights, and a store of every pair but the one that is left out."""
-    number = run.removesuffix(" left out")[-1]
-    folder = (runs / f"pairs-without-{number}").absolute()
+    way, number = run.removesuffix(" left out").split(", ")
+    folder = (runs / f"pairs-{'consistent-' * (way == CONSISTENT)}without-{number}").absolute()
     if not folder.exists():
-        others = [k for k in ("0", "2", "3") if k != number]
-        found = real_pairs(data / "austria_pairs", tuple(others))
-        told = Preparation(register=True, harmonise="contrast")
-        prepare([at_hand(pair) for pair in found], folder, told)
+        others = real_pairs(data / "austria_pairs", tuple(k for k in PAIRS if k != number))
+        made = [consistent(pair) if way == CONSISTENT else harmonised(pair) for pair in others]
+        prepare([at_hand(pair) for pair in made], folder, Preparation())
     return (f"start={bundled_weights()}", f"pairs.folder={folder}")
 
 
@@ -149,16 +150,11 @@ def validation(data: Path, card: Card, dates: int) -> list[Source]:
     return sources_in(data, "validation", card, dates)
 
 
-HELD_TO_NOTHING = "network.consistent=false"
+PAIRS = ("0", "2", "3")
 
-REAL: Runs = {
-    f"{how}, {number} left out": changes
-    for how, changes in {
-        "held to Sentinel-2": (),
-        "held to nothing": (HELD_TO_NOTHING,),
-    }.items()
-    for number in ("0", "2", "3")
-}
+AS_THEY_ARE, CONSISTENT = "references as they are", "references made consistent"
+
+REAL: Runs = {f"{way}, {k} left out": () for way in (AS_THEY_ARE, CONSISTENT) for k in PAIRS}
 """Ways of learning from two real pairs; each pair is left out in turn."""
 
 LEFT_OUT = ("scale transfer, date held out", AT_SENSOR)
