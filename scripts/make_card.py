@@ -33,10 +33,12 @@ Sentinel data 2015–2023.
 
 How they came about: 12,000 batches by `recipes/default.yaml` (8,500 of them for the mean), while
 the mean was still free where the target date was not seen and dates were weighed without the
-season; 4,000 more for the mean, at 6e-4, since it is held; then the run below, which began where
-that one was stopped. Between the two the range of gains of single bands was widened from 5 to 15 %,
-and the first 1,400 batches of the last run bounded what a block adds. The ceilings were set after
-it. `recipes/default-continued.yaml` does the second half in one run.
+season; 4,000 more for the mean, at 6e-4, since it is held; 5,800 (3,500 for the mean) with gains of
+single bands that vary by 15 % where they had varied by 5, the first 1,400 with a bound on what a
+block adds; 2,500 for the mean, the beginning of a longer run that was stopped; then the run below,
+which is the first with veils over images of other days. Each began where the one before was
+stopped. The ceilings were set after the last. `recipes/default-continued.yaml` does all but the
+first in one run.
 
 What it was measured on, and what came of it: the README and `docs/results`. What not to believe:
 `docs/beware.md`.
