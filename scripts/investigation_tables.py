@@ -94,6 +94,9 @@ COLUMNS: Mapping[str, Sequence[tuple[str, Told, str]]] = {
         ("texture distance of a sample", every(TRANSFER), "sample_texture"),
         ("spectrum error of a sample, dB", every(TRANSFER), "sample_spectrum_error"),
         ("consistency", every(TRANSFER), "consistency"),
+        ("date held out: CRPS", every(HELD_OUT), "crps"),
+        ("coverage of 90 %", every(HELD_OUT), "coverage90"),
+        ("texture distance of a sample", every(HELD_OUT), "sample_texture"),
         ("MFLOP a pixel", every(TRANSFER), "mflop"),
     ],
     "alsat2b": [
