@@ -94,7 +94,7 @@ def mean_and_placebo(run: str, model: Model, version: str) -> list[Entrant]:
 def on_its_own_pair(run: str, model: Model, version: str) -> list[Entrant]:
     """The mean on the pair that a run did not see; three runs make one line of the table."""
     how, _, number = run.removesuffix(" left out").rpartition(", ")
-    (made,) = mean(how, model, version)
+    (made,) = mean(how, model, version_of(bundled_weights()))  # what all three began with
     return [replace(made, enters=lambda pair: pair.patch == f"pair {number}")]
 
 
