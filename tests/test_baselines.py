@@ -13,6 +13,7 @@ from sitsr.baselines import (
     median_bicubic,
     nearest,
     nearest_bicubic,
+    weighted,
     weighted_bicubic,
 )
 from sitsr.series import InputError, Series
@@ -105,3 +106,17 @@ def test_a_series_without_a_clear_pixel_is_refused(series):
     for system in (nearest_bicubic, median_bicubic):
         with pytest.raises(InputError, match="no pixel is clear on any of 5 dates"):
             system(dark, DATES[0], 4)
+
+
+@pytest.mark.parametrize("a_year", [7.0, 73.0])
+def test_weights_are_inverse_squares_of_days_and_of_days_in_the_year(series, a_year):
+    """The formula of encoders.nearness, written out for two dates of two years."""
+    dates = (date(2020, 7, 1), date(2021, 6, 1))
+    clear = np.ones((2, H, W), bool)
+    two = Series(series.images[:2], clear, dates, series.bands, series.grid, ("a", "b"))
+    weights = []
+    for away, season in ((365, 365 - 365.25), (30, 30)):  # from 1 July 2021
+        years = a_year * away / 365.25
+        weights.append((1 + away) ** -2.0 + (1 + abs(season) + years) ** -2.0)
+    wanted = np.average(two.images, axis=0, weights=weights)
+    np.testing.assert_allclose(weighted(two, date(2021, 7, 1), a_year), wanted, rtol=1e-5)
