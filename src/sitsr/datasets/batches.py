@@ -73,7 +73,7 @@ class Mixture:
     clouded: float = 0.5
     """Share of images that a made-up cloud covers in part."""
     veiled: float = 0.0
-    """Share of images of other days that lie under thin haze or shadow which no mask tells."""
+    """Share of simulated images of other days under thin haze or shadow that no mask tells."""
     noise: float = 0.002
     """Largest standard deviation of sensor noise, reflectance."""
     blur: tuple[float, float] = (0.85, 1.2)
@@ -169,7 +169,7 @@ def degraded(
     noise = chance.standard_normal(lr.shape, np.float32) * chance.uniform(0, mixture.noise)
     lr = lr + torch.from_numpy(noise)
     for frame, away in zip(lr, example.days, strict=True):
-        if away != 0 and chance.random() < mixture.veiled:
+        if mixture.veiled and away != 0 and chance.random() < mixture.veiled:
             frame.copy_(torch.from_numpy(veiled(frame.numpy(), chance)))
     clear = clouded(blocks_all(example.clear, scale), mixture, chance)
     return Batch(
@@ -223,20 +223,24 @@ def veiled(image: Floats, chance: np.random.Generator) -> Floats:
     (1 − t) image + t veil, with a thickness t of at most 0.5 that changes smoothly over the image,
     and a veil of one reflectance between 0 and 0.5. What masks miss on real images.
     """
-    rough = ndimage.gaussian_filter(
-        chance.standard_normal(image.shape[1:]), chance.uniform(4, 12), mode="wrap"
-    )
+    rough = _rough(image.shape[1:], 4, 12, chance)
     low, high = np.quantile(rough, [0.05, 0.95])
     even = (rough - low) / max(high - low, 1e-9)
     thickness = chance.uniform(0.1, 0.5) * np.clip(even + chance.uniform(0, 1), 0, 1)
     return np.asarray((1 - thickness) * image + thickness * chance.uniform(0, 0.5), np.float32)
 
 
+def _rough(
+    shape: tuple[int, ...], least: float, most: float, chance: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Noise smoothed by a Gaussian whose standard deviation is drawn from least to most pixels."""
+    noise, sigma = chance.standard_normal(shape), chance.uniform(least, most)
+    return np.asarray(ndimage.gaussian_filter(noise, sigma, mode="wrap"))
+
+
 def _cloud(shape: tuple[int, ...], chance: np.random.Generator) -> Booleans:
     """A made-up cloud: smooth noise above a level, so that a tenth to all is covered."""
-    rough = ndimage.gaussian_filter(
-        chance.standard_normal(shape), chance.uniform(2, 6), mode="wrap"
-    )
+    rough = _rough(shape, 2, 6, chance)
     covered: Booleans = rough > np.quantile(rough, 1 - chance.uniform(0.1, 1.0))
     return covered
 
