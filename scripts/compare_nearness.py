@@ -46,12 +46,9 @@ def main() -> None:
     }
     card = open_model(None, "cpu").card
     left_out = {
-        f"{site}, {gap} days": [
-            pair
-            for pair in held_out_at_sensor(series.select(card.bands), site, card, CLEAREST)
-            if pair.patch.endswith(f" {gap} days apart")
-        ]
+        f"{site}, {gap} days": [p for p in pairs if p.patch.endswith(f" {gap} days apart")]
         for site, series in series_in(data)
+        for pairs in [held_out_at_sensor(series.select(card.bands), site, card, CLEAREST)]
         for gap in GAPS
     }
     lines = [f"| | {' | '.join(left_out)} |", "|---" + "|---:" * len(left_out) + "|"]

@@ -146,8 +146,9 @@ def on_the_other_pairs(run: str, data: Path, runs: Path) -> tuple[str, ...]:
     return (f"start={bundled_weights()}", f"pairs.folder={folder}")
 
 
-def validation(data: Path, card: Card, dates: int) -> list[Source]:
-    return sources_in(data, "validation", card, dates)
+def validation(data: Path, card: Card) -> list[Source]:
+    """One patch a validation site, with its date and without."""
+    return sources_in(data, "validation", card, 1)
 
 
 PAIRS = ("0", "2", "3")
@@ -162,7 +163,7 @@ LEFT_OUT = ("scale transfer, date held out", AT_SENSOR)
 
 def dated(data: Path, card: Card) -> list[Source]:
     """Validation sites, and the dated series that nothing was trained on."""
-    found = validation(data, card, 1)
+    found = validation(data, card)
     for site, dates in (("boadella", 3), ("flanders", 6)):
         unseen = sources_in(data, "test", card, dates)
         found += [each for each in unseen if each.site == site and each.kind in LEFT_OUT]
@@ -177,13 +178,8 @@ def other_sensor(data: Path, card: Card) -> list[Source]:
 def real(data: Path, card: Card) -> list[Source]:
     """Real pairs, and scale transfer beside them."""
     pairs = other_sensor(data, card)
-    transfers = [each for each in validation(data, card, 1) if each.kind == TRANSFER]
+    transfers = [each for each in validation(data, card) if each.kind == TRANSFER]
     return pairs + transfers
-
-
-def few(data: Path, card: Card) -> list[Source]:
-    """One patch a validation site, with its date and without: long chains take hours on more."""
-    return validation(data, card, 1)
 
 
 def alsat(data: Path, card: Card) -> list[Source]:
@@ -226,8 +222,7 @@ def scored(name: str, weights: Mapping[str, Path], data: Path) -> None:
     part, models = PARTS[name], {run: open_model(path, "auto") for run, path in weights.items()}
     sources = part.sources(data, next(iter(models.values())).card)
     entrants = [each for each in baselines() if each.name == "bicubic"]
-    if name == "real":
-        entrants += as_shipped()
+    entrants += part.beside()
     for run, model in models.items():
         entrants += part.enter(run, model, version_of(weights[run]))
     keeper = Keeper(KEPT / f"{name}.parquet", configuration(name, models))
@@ -260,6 +255,8 @@ class Part:
     sources: Callable[[Path, Card], list[Source]]
     also: Callable[[str, Path, Path], tuple[str, ...]] = lambda run, data, runs: ()
     """(run, data, folder of runs) -> further changes to its recipe."""
+    beside: Callable[[], list[Entrant]] = list
+    """Who else competes, besides the runs and bicubic."""
 
 
 ONE, SAME = "target date", "austria and NAIP"
@@ -267,10 +264,14 @@ ONE, SAME = "target date", "austria and NAIP"
 PARTS: Mapping[str, Part] = {
     "fusion": Part("fusion", "fusion.yaml", FUSION, mean_and_placebo, dated),
     "simulated": Part("simulated", "transfer.yaml", SIMULATED, mean, real),
-    "samplers": Part("samplers", "samplers.yaml", SAMPLERS, samples, few, under_the_same_mean),
+    "samplers": Part(
+        "samplers", "samplers.yaml", SAMPLERS, samples, validation, under_the_same_mean
+    ),
     "alsat2b": Part("alsat2b", "alsat2b.yaml", ALSAT, mean, alsat),
     "frames": Part("fusion", "fusion.yaml", {ONE: FUSION[ONE]}, fewer_frames, dated),
-    "real": Part("real", "real.yaml", REAL, on_its_own_pair, other_sensor, on_the_other_pairs),
+    "real": Part(
+        "real", "real.yaml", REAL, on_its_own_pair, other_sensor, on_the_other_pairs, as_shipped
+    ),
     "sensor": Part("simulated", "transfer.yaml", {SAME: SIMULATED[SAME]}, sensors, real),
 }
 

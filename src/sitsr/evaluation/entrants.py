@@ -325,10 +325,19 @@ def _reference(pair: Pair, seed: int) -> Estimate:
 
 
 def _consistent(pair: Pair, seed: int) -> Estimate:
-    image = np.where(
-        pair.clear, pair.reference, nearest_bicubic(pair.series, pair.target, pair.scale)
-    )
-    return _reference(replace(pair, reference=mended(pair, image, pair.sensor_sigma)), seed)
+    return _reference(replace(pair, reference=agreeing(pair)), seed)
+
+
+def agreeing(pair: Pair, passes: int = 1) -> Floats:
+    """The reference, bicubic where it is not clear, made to agree with what the sensor saw.
+
+    Every pass leaves a tenth to a half of what was missed.
+    """
+    bicubic = nearest_bicubic(pair.series, pair.target, pair.scale)
+    image = np.where(pair.clear, pair.reference, bicubic)
+    for _ in range(passes):
+        image = mended(pair, image, pair.sensor_sigma)
+    return image
 
 
 def mended(pair: Pair, image: Floats, sigma: Sequence[float]) -> Floats:
