@@ -551,12 +551,17 @@ def until(process: subprocess.Popen[str], said: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_worker_that_is_killed_loses_nothing(
-    scene: Scene, weights: Path, whole: Path, tmp_path: Path
+    victim: int, scene: Scene, weights: Path, whole: Path, tmp_path: Path
 ) -> None:
     job, out = make_job(scene, weights), tmp_path / "result"
     place = ["--host", "127.0.0.1"]
-    with dask(["scheduler", *place, "--port", "0", "--no-dashboard"]) as scheduler:
+    # Dask drops all copies but one of what many workers hold, every two seconds as it is shipped;
+    # at once here, so that one worker or the other holds the last copy when it is killed.
+    soon = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__INTERVAL": "10ms"}
+    command = ["scheduler", *place, "--port", "0", "--no-dashboard"]
+    with dask(command, env=soon) as scheduler:
         address = until(scheduler, "Scheduler at:").split()[-1]
         worker = ["worker", address, "--nthreads", "2", "--no-dashboard", "--no-nanny", *place]
         with dask(worker) as first, dask(worker) as second:
@@ -565,11 +570,11 @@ def test_a_worker_that_is_killed_loses_nothing(
 
             def kill(what: str, done: int, total: int) -> None:
                 if done and not killed:
-                    killed.append(os.getpid())
-                    first.send_signal(signal.SIGKILL)
+                    killed.append(victim)
+                    (first, second)[victim].send_signal(signal.SIGKILL)
 
             produce(job, out, Means(scheduler=address), stage=kill)
-    assert killed and first.returncode == -signal.SIGKILL
+    assert killed
     assert contents(out) == contents(whole)
 
 

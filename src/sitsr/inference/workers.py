@@ -55,7 +55,9 @@ def make_blocks_by_workers(
         if (targets := lacking(job, core, journal))
     }
     with _client(workers, scheduler) as client:
-        shared = client.scatter(job, broadcast=True, hash=False)
+        # A task, not scattered data: Dask keeps one copy of either, and only a task is made again
+        # when the worker that holds it is lost.
+        shared = client.submit(_itself, job, pure=False)
         futures = {
             client.submit(_make, shared, core, journal.resolve(), pure=False, retries=TRIES): core
             for core in tiles
@@ -66,6 +68,11 @@ def make_blocks_by_workers(
                 told(tiles[futures[future]])
         finally:
             client.cancel(list(futures))
+
+
+def _itself(job: Job) -> Job:
+    """Sent once a worker, not once a block."""
+    return job
 
 
 def _make(job: Job, core: Tile, journal: Path) -> None:
