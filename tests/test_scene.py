@@ -574,7 +574,7 @@ def test_a_worker_that_is_killed_loses_nothing(
                     (first, second)[victim].send_signal(signal.SIGKILL)
 
             produce(job, out, Means(scheduler=address), stage=kill)
-    assert killed
+    assert killed and (first, second)[victim].returncode == -signal.SIGKILL
     assert contents(out) == contents(whole)
 
 

@@ -71,7 +71,7 @@ def make_blocks_by_workers(
 
 
 def _itself(job: Job) -> Job:
-    """Sent once a worker, not once a block."""
+    """The job as a task of its own, which travels once a worker and not once a block."""
     return job
 
 
